@@ -1,0 +1,41 @@
+"""contentType numbers that the server itself looks at."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ContentType(IntEnum):
+    TEXT = 101
+    PICTURE = 102
+    VOICE = 103
+    VIDEO = 104
+    FILE = 105
+    AT_TEXT = 106
+    MERGER = 107
+    CARD = 108
+    LOCATION = 109
+    CUSTOM = 110
+    REVOKE_LEGACY = 111
+    READ_RECEIPT_LEGACY = 112
+    TYPING = 113
+    QUOTE = 114
+    FACE = 115
+    ADVANCED_TEXT = 117
+    MARKDOWN = 118
+    CUSTOM_NOT_TRIGGER_CONVERSATION = 119
+    CUSTOM_ONLINE_ONLY = 120
+    CONVERSATION_CHANGE = 1300
+    OA_NOTIFICATION = 1400
+    GROUP_CREATED = 1501
+    GROUP_DISMISSED = 1511
+    GROUP_ANNOUNCEMENT = 1519
+    CLEAR_CONVERSATION = 1703
+    BUSINESS = 2001
+    MSG_REVOKE = 2101
+    DELETE_MSGS = 2102
+    HAS_READ_RECEIPT = 2200
+
+
+NOTIFICATION_RANGE = range(1000, 5001)
+AT_ALL_TAG = "AtAllTag"
