@@ -91,3 +91,24 @@ def row_from_data(
         send_time=msg.sendTime if send_time is None else send_time,
         data=data,
     )
+
+
+@attrs.frozen(slots=True)
+class Revocation:
+    """The mark on a revoked row.  `time` in ms; `role` is the revoker's roleLevel in a group."""
+
+    user_id: str
+    role: int
+    nickname: str
+    time: int
+
+
+@attrs.frozen(slots=True)
+class StoredRow:
+    """A row as a reader gets it: not parsed, with its revisions."""
+
+    conversation: str
+    seq: int
+    kind: RowKind
+    data: bytes
+    revoked: Revocation | None = None
