@@ -91,7 +91,7 @@ class AppendConfig:
 class ApiConfig:
     port: int = 10002
     legacy_port: int = 0
-    """0: POST /manager/send_msg on the API port only; otherwise there too (10000 in the old days)"""
+    """0: POST /manager/send_msg on the API port only; else on this one too (10000 of old)"""
     max_body: int = 16 * 1024 * 1024
 
 
