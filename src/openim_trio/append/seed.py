@@ -1,0 +1,89 @@
+"""Seed: tell the sequencer what the store knows of a conversation that it forgot."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+import attrs
+
+from openim_trio.append.limits import clock_error_ms
+from openim_trio.append.ports import RowStore, SeedBlock, Sequencer, Tail
+from openim_trio.append.publication import channels_of
+from openim_trio.append.requests import SideEffects
+from openim_trio.config.model import AppendConfig
+from openim_trio.domain.rows import Row
+from openim_trio.observability.metrics import Metrics
+from openim_trio.wire.proto import sdkws_pb2
+
+SHORT_TAIL = 16
+DEEP_TAIL = 10_000
+CONVERSATIONS_AT_ONCE = 200
+
+
+def row_channels(row: Row) -> tuple[str, ...]:
+    return channels_of(sdkws_pb2.MsgData.FromString(row.data))
+
+
+def narrowed(tail: Tail, window: int, clock_error: int) -> Tail:
+    """The same tail with at most `window` rows.
+
+    `floor_time` + clock error must bound the createTime of every row below the tail (C5), so for
+    rows that were read and are let go, their own createTime counts.
+    """
+    if len(tail.rows) <= window:
+        return tail
+    gone, kept = tail.rows[:-window], tail.rows[-window:]
+    newest = max(row.create_time for row in gone)
+    return Tail(tail.head, kept, max(tail.floor_time, newest - clock_error, 1))
+
+
+@attrs.frozen(slots=True)
+class Seeder:
+    sequencer: Sequencer
+    rows: RowStore
+    effects: SideEffects
+    config: AppendConfig
+    metrics: Metrics
+
+    async def seed(self, tickets: Mapping[str, bytes]) -> dict[str, Tail]:
+        """Read the ends of these conversations and seed them, each with its ticket.
+
+        Returns what was read: facts, whether or not somebody else seeded first (C7, C8 are the
+        sequencer's).  Raises StoreUnavailable and SequencerUnavailable.
+        """
+        found: dict[str, Tail] = {}
+        names = list(tickets)
+        for start in range(0, len(names), CONVERSATIONS_AT_ONCE):
+            chunk = names[start : start + CONVERSATIONS_AT_ONCE]
+            tails = await self._tails(chunk)
+            last = [tail.rows[-1] for tail in tails if tail.rows]
+            if last:
+                await self.effects.apply(last)
+            self.metrics.seeds.inc(len(chunk))
+            await self.sequencer.seed(
+                [self._block(c, tickets[c], tail) for c, tail in zip(chunk, tails, strict=True)]
+            )
+            found.update(zip(chunk, tails, strict=True))
+        return found
+
+    async def _tails(self, conversations: Sequence[str]) -> list[Tail]:
+        """A few rows are enough for a conversation at rest.  In a busy one they would leave every
+        new message "old" until the allowance for clocks has passed, so there more is read."""
+        short = min(SHORT_TAIL, self.config.window_rows)
+        tails = await self.rows.tails(conversations, short)
+        recent = time.time() * 1000 - clock_error_ms(self.config)
+        deep = [
+            index
+            for index, tail in enumerate(tails)
+            if tail.head > len(tail.rows) and tail.floor_time >= recent
+        ]
+        if deep:
+            again = await self.rows.tails([conversations[i] for i in deep], DEEP_TAIL)
+            for index, tail in zip(deep, again, strict=True):
+                tails[index] = narrowed(tail, self.config.window_rows, clock_error_ms(self.config))
+        return tails
+
+    def _block(self, conversation: str, ticket: bytes, tail: Tail) -> SeedBlock:
+        channels = row_channels(tail.rows[-1]) if tail.rows else ()
+        return SeedBlock(conversation, ticket, tail.head, tail.rows, tail.floor_time, channels)
