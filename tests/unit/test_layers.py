@@ -68,7 +68,7 @@ def modules() -> Iterator[tuple[str, Path]]:
 
 
 @pytest.mark.parametrize(
-    ("package", "path"), modules(), ids=lambda x: x.stem if isinstance(x, Path) else x
+    ("package", "path"), list(modules()), ids=lambda x: x.stem if isinstance(x, Path) else x
 )
 def test_imports_point_inwards(package: str, path: Path) -> None:
     for name in imports(path):
