@@ -79,6 +79,7 @@ def initiate(ports: list[int], replica_set: str) -> None:
     config = {"_id": replica_set, "members": members,
               "settings": {"electionTimeoutMillis": 1000, "heartbeatIntervalMillis": 300}}  # fmt: skip
     deadline = time.monotonic() + 60
+    client: pymongo.MongoClient[dict[str, object]]
     with pymongo.MongoClient("127.0.0.1", ports[0], directConnection=True) as client:
         while True:
             try:

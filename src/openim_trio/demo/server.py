@@ -118,7 +118,7 @@ def running_server(
         "OPENIM_TRIO_LOG__LEVEL": "warning",
         **(settings or {}),
     }
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
         [sys.executable, "-m", "openim_trio", "serve", "--data-dir", str(data), "--ws-port", "0",
          "--api-port", "0", "--workers", str(workers)],
         stdout=subprocess.PIPE, text=True, env=environment,
