@@ -1,0 +1,1 @@
+"""What the routes do: a request in, one service call, a response out."""

@@ -1,0 +1,129 @@
+"""Bodies of /conversation."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import attrs
+
+from openim_trio.api.marks import FILLED, REQUIRED, Int32, Int64, MaxItems, Note, Text, UInt64
+from openim_trio.api.types.paging import IDHash, RequestPagination, Version, VersionID
+from openim_trio.api.types.users import MAX_IDS
+
+ConversationIDs = Annotated[list[str], REQUIRED, FILLED, MaxItems(MAX_IDS)]
+
+
+@attrs.frozen(kw_only=True)
+class Conversation:
+    ownerUserID: str = ""
+    conversationID: str = ""
+    recvMsgOpt: Annotated[Int32, Note("0 notify, 1 do not receive, 2 receive silently.")] = 0
+    conversationType: Int32 = 0
+    userID: str = ""
+    groupID: str = ""
+    isPinned: bool = False
+    attachedInfo: str = ""
+    isPrivateChat: bool = False
+    groupAtType: Int32 = 0
+    ex: str = ""
+    burnDuration: Int32 = 0
+    minSeq: Int64 = 0
+    maxSeq: Int64 = 0
+    msgDestructTime: Int64 = 0
+    latestMsgDestructTime: Int64 = 0
+    isMsgDestruct: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class GetAllConversationsReq:
+    ownerUserID: Text
+
+
+@attrs.frozen(kw_only=True)
+class GetAllConversationsResp:
+    conversations: list[Conversation]
+
+
+@attrs.frozen(kw_only=True)
+class GetConversationReq:
+    conversationID: Text
+    ownerUserID: Text
+
+
+@attrs.frozen(kw_only=True)
+class GetConversationResp:
+    conversation: Conversation
+
+
+@attrs.frozen(kw_only=True)
+class GetConversationsReq:
+    ownerUserID: Text
+    conversationIDs: ConversationIDs
+
+
+@attrs.frozen(kw_only=True)
+class GetConversationsResp:
+    conversations: list[Conversation]
+
+
+@attrs.frozen(kw_only=True)
+class GetFullOwnerConversationIDsReq:
+    idHash: IDHash = 0
+    userID: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class GetFullOwnerConversationIDsResp:
+    version: UInt64
+    versionID: str
+    equal: bool
+    conversationIDs: list[str]
+
+
+@attrs.frozen(kw_only=True)
+class GetIncrementalConversationReq:
+    userID: str = ""
+    versionID: VersionID = ""
+    version: Version = 0
+
+
+@attrs.frozen(kw_only=True)
+class GetIncrementalConversationResp:
+    version: UInt64
+    versionID: str
+    full: bool
+    delete: list[str]
+    insert: list[Conversation]
+    update: list[Conversation]
+
+
+@attrs.frozen(kw_only=True)
+class GetOwnerConversationReq:
+    userID: str = ""
+    pagination: Annotated[RequestPagination, REQUIRED]
+
+
+@attrs.frozen(kw_only=True)
+class GetOwnerConversationResp:
+    total: Int64
+    conversations: list[Conversation]
+
+
+@attrs.frozen(kw_only=True)
+class GetNotNotifyConversationIDsReq:
+    userID: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class GetNotNotifyConversationIDsResp:
+    conversationIDs: list[str]
+
+
+@attrs.frozen(kw_only=True)
+class GetPinnedConversationIDsReq:
+    userID: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class GetPinnedConversationIDsResp:
+    conversationIDs: list[str]

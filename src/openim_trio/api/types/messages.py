@@ -1,0 +1,201 @@
+"""Bodies of /msg that read, mark and delete."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import attrs
+
+from openim_trio.api.marks import (
+    FILLED,
+    PRESENT,
+    REQUIRED,
+    AtLeast,
+    Int32,
+    Int64,
+    MaxItems,
+    Note,
+    OneOf,
+    Text,
+)
+from openim_trio.api.types.conversations import ConversationIDs
+from openim_trio.api.types.users import MAX_IDS
+
+Seqs = Annotated[list[Int64], REQUIRED, FILLED, MaxItems(MAX_IDS)]
+RequiredSeq = Annotated[Int64, REQUIRED, AtLeast(1)]
+
+
+@attrs.frozen(kw_only=True)
+class OfflinePushInfo:
+    title: str = ""
+    desc: str = ""
+    ex: str = ""
+    iOSPushSound: str = ""
+    iOSBadgeCount: bool = False
+    signalInfo: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class MsgData:
+    sendID: str
+    recvID: str
+    groupID: str
+    clientMsgID: str
+    serverMsgID: str
+    senderPlatformID: Int32
+    senderNickname: str
+    senderFaceURL: str
+    sessionType: Int32
+    msgFrom: Int32
+    contentType: Int32
+    content: Annotated[bytes, Note("base64.")]
+    seq: Int64
+    sendTime: Int64
+    createTime: Int64
+    status: Int32
+    isRead: bool
+    options: dict[str, bool]
+    offlinePushInfo: OfflinePushInfo | None
+    atUserIDList: list[str]
+    attachedInfo: str
+    ex: str
+
+
+@attrs.frozen(kw_only=True)
+class GetMaxSeqReq:
+    userID: Text
+
+
+@attrs.frozen(kw_only=True)
+class GetMaxSeqResp:
+    maxSeqs: dict[str, Int64]
+    minSeqs: dict[str, Int64]
+
+
+@attrs.frozen(kw_only=True)
+class SeqRange:
+    conversationID: str = ""
+    begin: Int64 = 0
+    end: Int64 = 0
+    num: Annotated[Int64, Note("At most so many, the newest.")] = 0
+
+
+@attrs.frozen(kw_only=True)
+class PullMessageBySeqsReq:
+    userID: Text
+    seqRanges: Annotated[list[SeqRange], MaxItems(MAX_IDS)] = attrs.field(factory=list)
+    order: Annotated[Int32, OneOf(0, 1), Note("0 ascending, 1 descending.")] = 0
+
+
+@attrs.frozen(kw_only=True)
+class PullMsgs:
+    Msgs: list[MsgData]
+    isEnd: bool
+    endSeq: Int64
+
+
+@attrs.frozen(kw_only=True)
+class PullMessageBySeqsResp:
+    msgs: dict[str, PullMsgs]
+    notificationMsgs: dict[str, PullMsgs]
+
+
+@attrs.frozen(kw_only=True)
+class RevokeMsgReq:
+    conversationID: Text
+    seq: RequiredSeq
+    userID: Text
+
+
+@attrs.frozen(kw_only=True)
+class MarkMsgsAsReadReq:
+    conversationID: Text
+    seqs: Seqs
+    userID: Text
+
+
+@attrs.frozen(kw_only=True)
+class MarkConversationAsReadReq:
+    conversationID: Text
+    userID: Text
+    hasReadSeq: RequiredSeq
+    seqs: Annotated[list[Int64], MaxItems(MAX_IDS)] = attrs.field(factory=list)
+
+
+@attrs.frozen(kw_only=True)
+class GetConversationsHasReadAndMaxSeqReq:
+    userID: Text
+    conversationIDs: Annotated[
+        list[str], FILLED, MaxItems(MAX_IDS), Note("Empty: all of them.")
+    ] = attrs.field(factory=list)
+    returnPinned: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class ConversationSeqs:
+    maxSeq: Int64
+    hasReadSeq: Int64
+    maxSeqTime: Int64
+
+
+@attrs.frozen(kw_only=True)
+class GetConversationsHasReadAndMaxSeqResp:
+    seqs: dict[str, ConversationSeqs]
+    pinnedConversationIDs: list[str]
+
+
+@attrs.frozen(kw_only=True)
+class SetConversationHasReadSeqReq:
+    conversationID: Text
+    userID: Text
+    hasReadSeq: RequiredSeq
+    noNotification: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class DeleteSyncOpt:
+    IsSyncSelf: Annotated[bool, Note("Tell the user's other devices.")] = False
+    IsSyncOther: Annotated[bool, Note("Act for everybody in the conversation.")] = False
+
+
+@attrs.frozen(kw_only=True)
+class ClearConversationsMsgReq:
+    conversationIDs: ConversationIDs
+    userID: Text
+    deleteSyncOpt: DeleteSyncOpt | None = None
+
+
+@attrs.frozen(kw_only=True)
+class UserClearAllMsgReq:
+    userID: Text
+    deleteSyncOpt: DeleteSyncOpt | None = None
+
+
+@attrs.frozen(kw_only=True)
+class DeleteMsgsReq:
+    conversationID: Text
+    seqs: Seqs
+    userID: Text
+    deleteSyncOpt: DeleteSyncOpt | None = None
+
+
+@attrs.frozen(kw_only=True)
+class DeleteMsgPhysicalBySeqReq:
+    conversationID: str = ""
+    seqs: Annotated[list[Int64], MaxItems(MAX_IDS)] = attrs.field(factory=list)
+
+
+@attrs.frozen(kw_only=True)
+class DeleteMsgPhysicalReq:
+    conversationIDs: Annotated[list[str], PRESENT, MaxItems(MAX_IDS)]
+    timestamp: Annotated[Int64, Note("Age in seconds.")] = 0
+
+
+@attrs.frozen(kw_only=True)
+class GetSendMsgStatusResp:
+    status: Annotated[Int32, Note("0 unknown, 1 sending, 2 sent, 3 failed.")]
+
+
+@attrs.frozen(kw_only=True)
+class GetServerTimeResp:
+    serverTime: Annotated[Int64, Note("Unix ms.")]
