@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,7 +29,7 @@ def test_ranges_cover_every_seq_once_within_buckets(first: int, length: int) -> 
     parts = list(id_ranges("sg_g", first, first + length))
     assert parts[0].first == first
     assert parts[-1].last == first + length
-    for part, following in zip(parts, parts[1:], strict=False):
+    for part, following in itertools.pairwise(parts):
         assert following.first == part.last + 1
     for part in parts:
         assert bucket_of(part.first) == bucket_of(part.last)
