@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from quart import Response, request
 from quart_trio import QuartTrio
@@ -17,7 +18,9 @@ from openim_trio.api.routes import Route
 from openim_trio.api.transport import bare_app
 from openim_trio.config.model import Config
 from openim_trio.observability.metrics import Metrics
-from openim_trio.services.services import Services
+
+if TYPE_CHECKING:
+    from openim_trio.services.services import Services
 
 EXPOSITION_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

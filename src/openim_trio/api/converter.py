@@ -133,7 +133,13 @@ def _structure_map(hint: Any, converter: BaseConverter) -> Hook:
     def structure(value: Any, _: Any) -> Any:
         if not isinstance(value, dict):
             raise FieldProblem("must be an object")
-        return {key: hook(item, inner) for key, item in value.items()}
+        out = {}
+        for key, item in value.items():
+            try:
+                out[key] = hook(item, inner)
+            except FieldProblem as problem:
+                raise problem.under(f"[{key}]") from None
+        return out
 
     return structure
 

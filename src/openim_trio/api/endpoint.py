@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import structlog
@@ -26,7 +26,9 @@ from openim_trio.domain.actors import Actor
 from openim_trio.domain.errors import Code, ServiceError, args_error
 from openim_trio.domain.platforms import Platform
 from openim_trio.observability.metrics import Metrics
-from openim_trio.services.services import Services
+
+if TYPE_CHECKING:
+    from openim_trio.services.services import Services
 
 NOBODY = Actor("", Platform.ADMIN, is_admin=False)
 """who calls a route that needs no token"""

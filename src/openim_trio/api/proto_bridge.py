@@ -50,7 +50,8 @@ def _readers(cls: Any) -> tuple[tuple[str, bool, Callable[[Any], Any]], ...]:
 def from_proto(cls: type[T], message: Message) -> T:
     """Sub-messages that are not set become None."""
     out: dict[str, Any] = {}
-    for name, is_message, read in _readers(cls):
+    wanted: Any = cls
+    for name, is_message, read in _readers(wanted):
         if is_message and not message.HasField(name):
             out[name] = None
         else:
