@@ -19,6 +19,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 
 import attrs
 import structlog
@@ -213,7 +214,9 @@ class Flight:
                 results = await tools.sequencer.advance(
                     self._token, [_stored_facts(item) for item in placed]
                 )
-        except (SequencerUnavailable, StoreUnavailable):
+        except (SequencerUnavailable, StoreUnavailable) as error:
+            if isinstance(error, StoreUnavailable):
+                await self._release([item.part.conversation for item in placed])
             for item in placed:
                 self._retry(item.part, item.entries, Setback.UNAVAILABLE)
                 self._finish(item.part)
@@ -250,7 +253,7 @@ class Flight:
             moved = await self._tools.catch_up.from_head(item.part.conversation, head, self._token)
             if not moved:
                 setback = Setback.UNCLEAR
-                await self._tools.sequencer.release(self._token, [item.part.conversation])
+                await self._release([item.part.conversation])
         except (SequencerUnavailable, StoreUnavailable):
             setback = Setback.UNAVAILABLE
         self._retry(item.part, item.entries, setback)
@@ -289,6 +292,11 @@ class Flight:
                 tools.answers.settle(entry, slot)
         self._retry(part, again, setback)
         self._finish(part)
+
+    async def _release(self, conversations: Sequence[str]) -> None:
+        """Let others (and our own next flush) in at once; a lease that stays runs out soon."""
+        with suppress(SequencerUnavailable):
+            await self._tools.sequencer.release(self._token, conversations)
 
     # -- landing -----------------------------------------------------------------------------------
 
