@@ -29,5 +29,6 @@ def durable(database: Database[Document], name: str, timeout: float) -> Rows:
 
 
 def relaxed(collection: Rows) -> Rows:
-    """The same for writes that may be lost in a failover: acknowledged by the primary only."""
-    return collection.with_options(write_concern=WriteConcern(1))
+    """The same for hints: writes are acknowledged by the primary only and may be lost in a
+    failover; reads see them at once."""
+    return collection.with_options(write_concern=WriteConcern(1), read_concern=ReadConcern("local"))

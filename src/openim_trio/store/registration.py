@@ -86,7 +86,8 @@ def _resolve(users: Rows, registrations: Rows, claim: str) -> None:
     elif registration["state"] == "done":
         _finish(users, registrations, claim)
     elif registration["at"] < _now() - ABANDONED_AFTER_MS:
-        if registrations.delete_one({"_id": claim, "state": "open"}).deleted_count:
+        abandoned = registrations.delete_one({"_id": claim, "state": "open"})
+        if abandoned.deleted_count:
             users.delete_many({"claim": claim})
 
 

@@ -42,7 +42,7 @@ def bump_one(collection: Rows, identifier: str, changes: Changes) -> tuple[int, 
     """One write call; the new version and the version id."""
     for _ in range(_RACES):
         try:
-            document = collection.find_one_and_update(
+            document: Any = collection.find_one_and_update(
                 {"_id": identifier},
                 _pipeline(changes),
                 {"v": 1, "vid": 1},

@@ -17,7 +17,7 @@ ElementChanges: TypeAlias = Sequence[tuple[str, int]]
 
 class Versions:
     def __init__(self, collection: Rows, threads: Threads) -> None:
-        self._versions = collection
+        self.collection = collection
         self._threads = threads
 
     async def delta(
@@ -27,7 +27,7 @@ class Versions:
         identifier = version_log.document_id(kind, owner)
         above = max(min(version, 2**62), 0)
         document = await self._threads.read(
-            lambda: version_log.read(self._versions, identifier, above)
+            lambda: version_log.read(self.collection, identifier, above)
         )
         return version_log.delta_of(document, version_id, version, limit)
 
@@ -35,7 +35,7 @@ class Versions:
         """(version, version id)."""
         identifier = version_log.document_id(kind, owner)
         document = await self._threads.read(
-            lambda: version_log.read(self._versions, identifier, 2**62)
+            lambda: version_log.read(self.collection, identifier, 2**62)
         )
         return document["v"], document["vid"]
 
@@ -43,7 +43,7 @@ class Versions:
         """Log the changes under the next version; returns it with the version id."""
         identifier = version_log.document_id(kind, owner)
         return await self._threads.update(
-            lambda: version_log.bump_one(self._versions, identifier, dict(changes))
+            lambda: version_log.bump_one(self.collection, identifier, dict(changes))
         )
 
     async def bump_many(self, items: Sequence[tuple[Kind, str, ElementChanges]]) -> None:
@@ -51,9 +51,9 @@ class Versions:
         merged: dict[str, dict[str, int]] = {}
         for kind, owner, changes in items:
             merged.setdefault(version_log.document_id(kind, owner), {}).update(changes)
-        await self._threads.update(lambda: version_log.bump_all(self._versions, merged))
+        await self._threads.update(lambda: version_log.bump_all(self.collection, merged))
 
     async def drop(self, kind: Kind, owner: str) -> None:
         """Forget the log (a dismissed group): the next answer carries a new version id."""
         identifier = version_log.document_id(kind, owner)
-        await self._threads.update(lambda: self._versions.delete_one({"_id": identifier}))
+        await self._threads.update(lambda: self.collection.delete_one({"_id": identifier}))
