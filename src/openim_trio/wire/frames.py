@@ -25,6 +25,7 @@ MAX_CONTROL = 125
 _FIN = 0x80
 _RESERVED_BITS = 0x70
 _MASKED = 0x80
+_WHOLE = (_FIN | BINARY, _FIN | TEXT)
 _TWO_BYTES, _EIGHT_BYTES = 126, 127
 _new_decoder = codecs.getincrementaldecoder("utf-8")
 
@@ -106,16 +107,16 @@ class FrameReader:
             data = bytes(rest)
             self._rest = None
         events: list[Event] = []
-        at = 0
+        at, size = 0, len(data)
         try:
-            while not self._done and (end := self._frame(data, at, events)):
+            while at < size and not self._done and (end := self._frame(data, at, events)):
                 at = end
         except ProtocolError as error:
             self._done = True
             self._rest = self._parts = None
             error.events = events
             raise
-        if at < len(data) and not self._done:
+        if at < size and not self._done:
             self._rest = bytearray(memoryview(data)[at:])
         return events
 
@@ -128,7 +129,9 @@ class FrameReader:
         first = data[at]
         second = data[at + 1]
         opcode = first & 0x0F
-        self._check_start(first, second, opcode)
+        # Nearly every frame is a whole message; what is allowed of the others takes longer to say.
+        if first not in _WHOLE or self._opcode or (second >= _MASKED) is not self._masked:
+            self._check_start(first, second, opcode)
         size = second & 0x7F
         head = 2
         if size >= _TWO_BYTES:
@@ -137,7 +140,8 @@ class FrameReader:
                 self._need = head
                 return 0
             size = _long_size(data[at + 2 : at + head])
-        self._check_size(opcode, size)
+        if opcode < CLOSE and size > self._max - len(self._parts or b""):
+            raise ProtocolError(TOO_BIG, f"message above {self._max} bytes")
         if self._masked:
             head += 4
         if available < head + size:
@@ -173,13 +177,6 @@ class FrameReader:
                 raise _broken("continuation of nothing")
         elif self._opcode:
             raise _broken("new message inside a fragmented one")
-
-    def _check_size(self, opcode: int, size: int) -> None:
-        if opcode < CLOSE:
-            if self._parts is not None:
-                size += len(self._parts)
-            if size > self._max:
-                raise ProtocolError(TOO_BIG, f"message above {self._max} bytes")
 
     def _control(self, opcode: int, payload: bytes, events: list[Event]) -> None:
         if opcode == PING:
