@@ -1,12 +1,14 @@
 """Multi-terminal login: who has to go when somebody logs in.
 
-| policy | a new connection displaces              | a new token displaces                           |
-|--------|-----------------------------------------|-------------------------------------------------|
-| 0      | nothing                                 | the oldest beyond the limit, per platform       |
-| 1      | connections and tokens of its platform  | tokens of its platform; others keep the newest  |
-| 4      | connections and tokens of its class     | tokens of its class; other classes keep one     |
-| 5      | not PC: all others that are not PC      | not PC: all others that are not PC;             |
-|        | PC: nothing                             | PC: all but one of those that are not PC        |
+| policy | a new connection displaces             | a new token displaces                        |
+|--------|----------------------------------------|----------------------------------------------|
+| 0      | nothing                                | the oldest beyond the limit, per platform    |
+| 1      | connections and tokens of its platform | tokens of its platform; of each other        |
+|        |                                        | platform all but the newest                  |
+| 4      | connections and tokens of its class    | tokens of its class; of each other class all |
+|        |                                        | but the newest                               |
+| 5      | not PC: all others that are not PC     | not PC: all others that are not PC           |
+|        | PC: nothing                            | PC: all but one of those that are not PC     |
 
 Policies 2 and 3 exist as numbers only: connections are left alone and tokens are not issued.
 A connection with the newcomer's own token is never displaced (the same client reconnects).

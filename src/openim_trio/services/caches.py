@@ -19,9 +19,7 @@ class Cache(Generic[K, V]):
     """Least recently used entries go first.  `limit` counts weights, 1 an entry unless `weight`
     says otherwise.  `ttl`: seconds an entry is believed without being dropped."""
 
-    def __init__(
-        self, limit: int, ttl: float, weight: Callable[[V], int] | None = None
-    ) -> None:
+    def __init__(self, limit: int, ttl: float, weight: Callable[[V], int] | None = None) -> None:
         self._limit = limit
         self._ttl = ttl
         self._weight = weight

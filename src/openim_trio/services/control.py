@@ -1,13 +1,13 @@
 """What workers tell each other beside messages: small attrs classes, as JSON in a bus message.
 
-| channel       | who listens                                   | messages                              |
-|---------------|-----------------------------------------------|---------------------------------------|
-| `u:<user>`    | workers with a connection of the user         | Kick, MembershipChanged               |
-| `g:<group>`   | workers with a connection of a member         | MembershipChanged                     |
-| `p:<user>`    | workers with somebody watching the user       | PresenceChanged                       |
-| `w`           | every worker                                  | what caches must drop, PresenceQuery, |
-|               |                                               | WorkerGone                            |
-| `w:<worker>`  | that worker                                   | PresenceAnswer                        |
+| channel      | who listens                           | messages                              |
+|--------------|---------------------------------------|---------------------------------------|
+| `u:<user>`   | workers with a connection of the user | Kick, MembershipChanged               |
+| `g:<group>`  | workers with a member's connection    | MembershipChanged                     |
+| `p:<user>`   | workers where somebody watches        | PresenceChanged                       |
+| `w`          | every worker                          | what caches must drop, PresenceQuery, |
+|              |                                       | WorkerGone                            |
+| `w:<worker>` | that worker                           | PresenceAnswer                        |
 
 Control messages may get lost (the subscription is then known to be lost, and caches are dropped as
 a whole) and may come twice: each says what is, or what to read again, and never "add one".
