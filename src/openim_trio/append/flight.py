@@ -28,7 +28,7 @@ import trio
 from openim_trio.append.answers import Answers, Entry, unknown_outcome
 from openim_trio.append.catch_up import CatchUp
 from openim_trio.append.lanes import Block
-from openim_trio.append.limits import clock_error_ms
+from openim_trio.append.limits import ahead_of, clock_error_ms, too_far_ahead
 from openim_trio.append.ports import (
     AdvanceBlock,
     Advanced,
@@ -158,8 +158,10 @@ class Flight:
                 part.steps += 1
                 steps.append(self._look_up_step(part, result))
             if result.new:
-                part.steps += 1
-                placed.append(_place(part, result))
+                new = self._within_clock_error(part, result)
+                if new:
+                    part.steps += 1
+                    placed.append(_place(part, new, result))
             elif result.busy:
                 settled = {*result.known, *result.old}
                 self._retry(
@@ -178,6 +180,19 @@ class Flight:
             self._tools.answers.settle(part.block.entries[index], slot)
         if result.known:
             self._tools.metrics.known_keys.inc(len(result.known))
+
+    def _within_clock_error(self, part: Part, result: Reserved) -> list[Entry]:
+        """Every row has createTime <= sendTime + clock error, whatever this worker's own clock
+        says: windows, seeds and look-ups rest on it (C4, C5)."""
+        tools = self._tools
+        kept: list[Entry] = []
+        for index in result.new:
+            entry = part.block.entries[index]
+            if ahead_of(entry.append.create_time, result.send_time, tools.config):
+                tools.answers.fail(entry, too_far_ahead(tools.config))
+            else:
+                kept.append(entry)
+        return kept
 
     def _look_up_step(self, part: Part, result: Reserved) -> Step:
         entries = [part.block.entries[index] for index in result.old]
@@ -321,9 +336,8 @@ class Flight:
                 self._land(part.block, (), None)
 
 
-def _place(part: Part, result: Reserved) -> Placed:
+def _place(part: Part, entries: Sequence[Entry], result: Reserved) -> Placed:
     """Give the new messages the seqs behind n, in order."""
-    entries = tuple([part.block.entries[index] for index in result.new])
     rows = []
     for seq, entry in enumerate(entries, result.first_seq):
         append = entry.append
@@ -339,7 +353,7 @@ def _place(part: Part, result: Reserved) -> Placed:
                 data=seal(append.head, seq, append.send_time or result.send_time),
             )
         )
-    return Placed(part, entries, tuple(rows))
+    return Placed(part, tuple(entries), tuple(rows))
 
 
 def _stored_facts(item: Placed) -> AdvanceBlock:
