@@ -13,6 +13,7 @@ import attrs
 import pymongo
 import redis
 import trio
+from pymongo.collection import Collection
 
 from openim_trio.append.pipeline import AppendPipeline
 from openim_trio.append.ports import RowStore, Sequencer
@@ -172,7 +173,7 @@ class Cluster:
         """All rows in the store, holes and all."""
         client: pymongo.MongoClient[Document]
         with pymongo.MongoClient(self.mongo_config.uri) as client:
-            rows = client[self.mongo_config.database]["rows"]
+            rows: Collection[Document] = client[self.mongo_config.database]["rows"]
             found = rows.find({"c": conversation})
             return [to_row(conversation, doc["s"], doc) for doc in found.sort("s", 1)]
 
