@@ -1,1 +1,1 @@
-"""openim_trio.gateway.transports."""
+"""The seam to the socket and its two implementations."""

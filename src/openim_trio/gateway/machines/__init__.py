@@ -1,0 +1,1 @@
+"""A session's state machines: plain classes without I/O; `now` is an argument."""
