@@ -74,3 +74,8 @@ def from_flags(flags: Mapping[str, tuple[str, object]]) -> list[Given]:
         Given(key, value, f"flag {flag}", text=isinstance(value, str))
         for key, (flag, value) in flags.items()
     ]
+
+
+def without_settings(environ: Mapping[str, str]) -> dict[str, str]:
+    """For child processes: settings, secrets among them, do not travel in the environment."""
+    return {k: value for k, value in environ.items() if not k.startswith(VARIABLE_PREFIX)}

@@ -13,6 +13,7 @@ from pathlib import Path
 import structlog
 import trio
 
+from openim_trio.config.sources import without_settings
 from openim_trio.engines import launcher
 
 _log = structlog.get_logger()
@@ -36,6 +37,7 @@ class Child:
                 stdout=sink,
                 stderr=subprocess.STDOUT,
                 cwd=output.parent,
+                env=without_settings(os.environ),
                 start_new_session=True,  # a terminal's ^C is for the supervisor alone
             )  # fmt: skip
 
