@@ -62,9 +62,8 @@ def change(
     }
     if updates:
         conversations.bulk_write(list(updates.values()), ordered=False)
-    unlogged = {
-        identifier: row["unlogged"] for identifier, row in rows.items() if "unlogged" in row
-    }
+    marked = [i for i, row in rows.items() if "unlogged" in row and i not in updates]
+    unlogged = _still_unlogged(conversations, marked)
     log(conversations, versions, {**unlogged, **dict.fromkeys(updates, mark)})
     return list(updates)
 

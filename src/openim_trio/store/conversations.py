@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from openim_trio.domain.records import ConversationRecord
 from openim_trio.store import conversation_writes as writes
+from openim_trio.store.batching import Batcher
 from openim_trio.store.collections import Document, Rows, relaxed
 from openim_trio.store.documents import composite, from_document, within
 from openim_trio.store.threads import Threads
@@ -19,6 +20,7 @@ class Conversations:
         self._conversations = conversations
         self._versions = versions.collection
         self._threads = threads
+        self._batcher: Batcher[str, ConversationRecord] = Batcher(self._fetch)
 
     async def create_indexes(self) -> None:
         await self._threads.update(
@@ -44,6 +46,20 @@ class Conversations:
         )
         found = {document["_id"]: _from_document(document) for document in documents}
         return [found[identifier] for identifier in wanted if identifier in found]
+
+    async def of_pairs(
+        self, pairs: Iterable[tuple[str, str]]
+    ) -> dict[tuple[str, str], ConversationRecord]:
+        """By (owner, conversation); unknown ones are missing.  Look-ups of one moment share a
+        query."""
+        found = await self._batcher.get_many(composite(*pair) for pair in pairs)
+        return {(row.owner_user_id, row.conversation_id): row for row in found.values()}
+
+    async def _fetch(self, identifiers: Sequence[str]) -> Mapping[str, ConversationRecord]:
+        documents = await self._threads.read(
+            lambda: list(self._conversations.find({"_id": {"$in": identifiers}}))
+        )
+        return {document["_id"]: _from_document(document) for document in documents}
 
     async def owners_of(self, conversation_id: str) -> list[str]:
         documents = await self._threads.read(
