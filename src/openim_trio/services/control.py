@@ -30,13 +30,13 @@ ALL_WORKERS = "w"
 __all__ = [
     "ALL_WORKERS",
     "ControlMessage",
+    "ConversationChanged",
     "Kick",
     "MembershipChanged",
     "OnlineConnection",
     "PresenceAnswer",
     "PresenceChanged",
     "PresenceQuery",
-    "ReceiveOptionsChanged",
     "TokensChanged",
     "UsersChanged",
     "WorkerGone",
@@ -97,8 +97,8 @@ class MembershipChanged:
 
 
 @attrs.frozen(slots=True)
-class ReceiveOptionsChanged:
-    """recvMsgOpt of one owner's conversation changed."""
+class ConversationChanged:
+    """One owner's row of a conversation was changed or deleted."""
 
     owner_user_id: str
     conversation_id: str
@@ -151,7 +151,7 @@ ControlMessage = (
     | TokensChanged
     | UsersChanged
     | MembershipChanged
-    | ReceiveOptionsChanged
+    | ConversationChanged
     | PresenceChanged
     | PresenceQuery
     | PresenceAnswer
@@ -163,7 +163,7 @@ _NAMES: dict[type[Any], str] = {
     TokensChanged: "tokens",
     UsersChanged: "users",
     MembershipChanged: "members",
-    ReceiveOptionsChanged: "receive_options",
+    ConversationChanged: "conversation",
     PresenceChanged: "presence",
     PresenceQuery: "presence_query",
     PresenceAnswer: "presence_answer",
