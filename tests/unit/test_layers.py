@@ -16,7 +16,8 @@ ROOT = Path(openim_trio.__file__).parent
 LAYERS = (
     ("wire",),
     ("domain",),
-    ("config", "observability"),
+    ("config",),
+    ("observability",),
     ("append", "engines"),
     ("redisio", "store"),
     ("services",),
@@ -42,7 +43,7 @@ LIBRARIES = {
     "jwt": {"services"},
     "prometheus_client": {"observability"},
     "fastjsonschema": {"domain"},
-    "cattrs": {"config", "api", "services"},
+    "cattrs": {"config", "api", "services", "process"},
     "click": {"cli", "demo"},
     "rich": {"cli", "demo"},
 }
