@@ -1,7 +1,7 @@
 // Shards the collections of openim-trio on a MongoDB sharded cluster.  Run once, before the first
 // message, against a mongos, by a user with the clusterAdmin role:
 //
-//   mongosh "mongodb://mongos:27017" --eval 'const DATABASE="openim_trio"' mongodb-sharding.js
+//   DATABASE=openim_trio mongosh "mongodb://mongos:27017" mongodb-sharding.js
 //
 // Every collection is looked up by _id, so the shard key is {_id: 1} everywhere and uniqueness of
 // _id holds for the whole cluster.
@@ -10,9 +10,9 @@
 // binary values by length first, so split points have 24 bytes too: a leading byte and zeros.
 // New chunks are empty and the balancer goes by size, so they are dealt out to the shards here.
 
-/* global DATABASE, BinData, db, print, sh */
+/* global BinData, db, print, process, sh */
 
-const database = typeof DATABASE === "undefined" ? "openim_trio" : DATABASE;
+const database = process.env.DATABASE || "openim_trio";
 const BYTES = 24;
 const CHUNKS_PER_SHARD = 8;
 
@@ -20,7 +20,9 @@ const admin = db.getSiblingDB("admin");
 const shards = admin.runCommand({ listShards: 1 }).shards.map((shard) => shard._id);
 
 function splitPoint(leadingByte) {
-  return { _id: new BinData(0, Buffer.concat([Buffer.from([leadingByte]), Buffer.alloc(BYTES - 1)]).toString("base64")) };
+  const bytes = Buffer.alloc(BYTES);
+  bytes[0] = leadingByte;
+  return { _id: BinData(0, bytes.toString("base64")) };
 }
 
 function shard(collection) {

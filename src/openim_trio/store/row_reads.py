@@ -23,7 +23,6 @@ from openim_trio.wire.proto import sdkws_pb2
 RANGES_AT_ONCE = 100
 IDS_AT_ONCE = 2_000
 PROBES = 32
-_GALLOP = tuple(8**power for power in range(1, 21))
 _UNBOUNDED = 2**63
 
 T = TypeVar("T")
@@ -90,16 +89,22 @@ def find_heads(rows: Rows, conversations: Sequence[str]) -> dict[str, int]:
     One query tells the empty ones, one gallops, then two or three narrow down, for all at once.
     """
     low = dict.fromkeys(conversations, 0)
-    high = dict.fromkeys(low, 2**63)
+    high = dict.fromkeys(low, _UNBOUNDED)
     probes: dict[str, Sequence[int]] = dict.fromkeys(low, (1,))
     while probes:
         _probe(rows, probes, low, high)
         probes = {
-            conversation: _GALLOP if high[conversation] == _UNBOUNDED else points
+            conversation: points
             for conversation in probes
-            if low[conversation] and (points := _points(low[conversation], high[conversation]))
+            if low[conversation] and (points := _next_probes(low[conversation], high[conversation]))
         }
     return low
+
+
+def _next_probes(low: int, high: int) -> Sequence[int]:
+    if high == _UNBOUNDED:
+        return [low * 8**power for power in range(1, 6) if low * 8**power < high]
+    return _points(low, high)
 
 
 def _points(low: int, high: int) -> range:
