@@ -31,6 +31,7 @@ from openim_trio.append.ports import StoreUnavailable
 from openim_trio.config.model import ApiConfig, Config
 from openim_trio.domain.actors import Actor
 from openim_trio.domain.errors import Code, ServiceError
+from openim_trio.domain.groups import Membership
 from openim_trio.domain.platforms import Platform
 from openim_trio.observability.metrics import Metrics
 
@@ -68,7 +69,8 @@ class Tokens:
 
 class Groups:
     async def members(self, group_id: str) -> Any:
-        return SimpleNamespace(roles=ROLES.get(group_id, {}))
+        roles = ROLES.get(group_id, {})
+        return Membership(group_id, roles, frozenset(roles), {})
 
 
 async def echo(call: Call, request: Ask) -> Told:

@@ -13,9 +13,6 @@ from openim_trio.domain.errors import Code, ServiceError
 if TYPE_CHECKING:
     from openim_trio.services.groups import GroupService
 
-OWNER_ROLE = 100
-ADMIN_ROLE = 60
-
 
 class Who(Enum):
     NONE = "no token"
@@ -85,8 +82,8 @@ async def check_permission(
             raise ServiceError(Code.NO_PERMISSION, f"{names} is not the caller")
         return
     for group_id in dict.fromkeys(named):
-        role = (await groups.members(group_id)).roles.get(actor.user_id)
-        if role is None:
+        members = await groups.members(group_id)
+        if actor.user_id not in members.ids:
             raise ServiceError(Code.NO_PERMISSION, f"{names}: the caller is not a member")
-        if who is Who.GADMIN and role not in (OWNER_ROLE, ADMIN_ROLE):
+        if who is Who.GADMIN and not members.leads(actor.user_id):
             raise ServiceError(Code.NO_PERMISSION, f"{names}: owner and admins of the group only")

@@ -14,7 +14,9 @@ SENDABLE = (101, 102, 103, 104, 105, 106, 110, 114, 118, 1400)
 
 
 @attrs.frozen(kw_only=True)
-class _Send:
+class Outgoing:
+    """What every way to send has."""
+
     sendID: Text
     senderNickname: str = ""
     senderFaceURL: str = ""
@@ -32,7 +34,7 @@ class _Send:
 
 
 @attrs.frozen(kw_only=True)
-class SendMsgReq(_Send):
+class SendMsgReq(Outgoing):
     recvID: Annotated[str, Note("For sessionType 1 and 4.")] = ""
     groupID: Annotated[str, Note("For sessionType 3.")] = ""
 
@@ -45,7 +47,7 @@ class SendMsgResp:
 
 
 @attrs.frozen(kw_only=True)
-class BatchSendMsgReq(_Send):
+class BatchSendMsgReq(Outgoing):
     isSendAll: Annotated[bool, Note("To every registered user.")] = False
     recvIDs: Annotated[list[str], PRESENT, MaxItems(10_000)]
 
