@@ -197,6 +197,8 @@ async def test_the_window_stays_within_its_size(redis_config: RedisConfig, redis
                 assert rows == int(fields[b"n"]) - int(fields[b"lo"]) + 1
                 assert rows == sum(field.startswith(b"s:") for field in fields)
                 assert rows >= min(int(fields[b"n"]), 30)
+                first = fields[b"k:" + fields[b"s:" + fields[b"lo"]]]
+                assert fields[b"ta"] == first.split(b" ")[2]  # sendTime of row lo
 
 
 # -- advance ---------------------------------------------------------------------------------------
@@ -467,23 +469,23 @@ async def test_idle_conversations_expire(redis_config: RedisConfig, redis_url: s
 
 
 async def test_large_batches(redis_config: RedisConfig) -> None:
-    """200 conversations at once; one block of 3,000; far above Lua's limits on one unpack."""
+    """200 conversations at once; one block of 9,000; far above Lua's limits on one unpack."""
     names = [f"c{i}" for i in range(200)]
-    async with open_sequencer(redis_config, AppendConfig(window_rows=5_000)) as sequencer:
+    async with open_sequencer(redis_config, AppendConfig(window_rows=10_000)) as sequencer:
         tickets = [answer.ticket for answer in await sequencer.heads(names)]  # type: ignore[union-attr]
         tail = tuple(make_row("c", i, f"m{i}", send_time=10**12) for i in range(1, 31))
         seeds = [SeedBlock(n, t, 30, tail, 0, ()) for n, t in zip(names, tickets, strict=True)]
         assert await sequencer.seed(seeds) == [True] * 200
-        many = block("c7", *(f"x{i}" for i in range(3_000)))
+        many = block("c7", *(f"x{i}" for i in range(9_000)))
         *_, answer = await sequencer.reserve(TOKEN, [*(block(n, "x") for n in names[8:]), many])
         assert isinstance(answer, Reserved)
-        assert answer.new == tuple(range(3_000))
-        rows = [make_row("c7", 31 + i, f"x{i}", send_time=answer.send_time) for i in range(3_000)]
+        assert answer.new == tuple(range(9_000))
+        rows = [make_row("c7", 31 + i, f"x{i}", send_time=answer.send_time) for i in range(9_000)]
         others = [facts([make_row(n, 31, "x", send_time=10**12)]) for n in names[8:]]
         heads = await sequencer.advance(TOKEN, [*others, facts(rows), *others])
-        assert heads == [*([Advanced(31)] * 192), Advanced(3_030), *([Advanced(31)] * 192)]
+        assert heads == [*([Advanced(31)] * 192), Advanced(9_030), *([Advanced(31)] * 192)]
         again = await reserve_one(sequencer, many)
-        assert set(again.known) == set(range(3_000))
+        assert set(again.known) == set(range(9_000))
 
 
 async def test_more_heads_than_one_call_takes(redis_config: RedisConfig) -> None:

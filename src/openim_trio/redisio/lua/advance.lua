@@ -41,7 +41,6 @@ local function trim(hash, n, lo, tlo, budget)
     end
   end
   write_many('HDEL', hash, drop)
-  if lo > n then ta = now end
   redis.call('HSET', hash, 'lo', digits(lo), 'tlo', digits(tlo), 'ta', digits(ta))
   return true
 end
@@ -56,7 +55,6 @@ local function append(hash, f, n, first, at, upto)
     if s > n + added then
       local key, entry = ARGV[at], ARGV[at + 1]
       sent = entry_times(entry)
-      if added == 0 and tonumber(f[4]) > n then f[6] = digits(sent) end  -- the first row in the map
       added = added + 1
       set[4 * added - 3], set[4 * added - 2] = 'k:' .. key, entry
       set[4 * added - 1], set[4 * added] = 's:' .. digits(s), key

@@ -6,7 +6,7 @@
 --   n, tn    rows 1..n are in the store; sendTime of row n
 --   lo, tlo  the map holds the key of every row in lo..n (C5); every key in rows below lo has
 --            createTime <= tlo (C4)
---   ta       sendTime of row lo: tells without a look into the map whether rows are too old
+--   ta       sendTime of row lo, or less: tells without a look into the map that no row is too old
 --   k:<key>  "seq kind sendTime createTime fingerprint" of the row that holds this key
 --   s:<seq>  the key of row seq, so that the window can be trimmed in order
 --   lt, lu   lease: token of one flush, and until when (ms).  Advisory
