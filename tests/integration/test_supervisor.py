@@ -121,11 +121,19 @@ def test_a_killed_worker_is_replaced_and_the_other_is_told(tmp_path: Path) -> No
         os.kill(pid, signal.SIGKILL)
         until(lambda: len(server.started(0)) == 2)
         gone = f"Gone(worker='{name}')"
-        until(lambda: gone in server.notes(1) and gone in server.notes(0))
+        until(lambda: gone in server.notes(1))
         assert server.started(1) == [other]
         assert alive(other[1])
         server.process.send_signal(signal.SIGINT)
         assert server.process.wait(LIMIT) == 0
+
+
+def test_a_worker_alone_is_told_of_its_predecessor(tmp_path: Path) -> None:
+    with running("good", tmp_path, WORKERS="1") as server:
+        name, pid = server.started(0)[0]
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: f"Gone(worker='{name}')" in server.notes(0))
+        assert len(server.started(0)) == 2
 
 
 def test_a_crash_loop_is_said_while_the_others_go_on(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ class Start:
 
 @attrs.frozen
 class Gone:
-    """Another worker has ended."""
+    """Another worker has ended: tell all workers of the installation."""
 
     worker: str
 

@@ -1,7 +1,7 @@
 """Keeps N workers running until it is told to stop.
 
 A worker that dies is replaced, after a pause that grows with its deaths, while the others go on.
-The others are told, so that they can tell whoever cared about the dead one.
+One of them is told, so that it can tell whoever cared about the dead one.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class Supervisor:
         self._ready_once: set[int] = set()
         self._looping: set[int] = set()
         self._stopping = trio.Event()
-        self._gone: dict[int, str] = {}
-        """slot -> the worker that died there, for its successor to hear of"""
+        self._untold: list[str] = []
+        """workers that died when no other was there to tell the world"""
 
     async def run(self) -> None:
         """Until `stop`; then returns when all workers have ended.  Raises WorkersFailed."""
@@ -103,8 +103,7 @@ class Supervisor:
             _log.info("worker_ended", slot=slot, worker=worker.worker, code=code)
             return
         _log.error("worker_died", slot=slot, worker=worker.worker, code=code)
-        self._gone[slot] = worker.worker
-        self._tell_all(Gone(worker.worker))
+        self._tell_one(Gone(worker.worker))
 
     def _spawn(self, slot: int) -> WorkerProcess:
         name = f"w{slot}-{secrets.token_hex(4)}"
@@ -114,8 +113,8 @@ class Supervisor:
         legacy = listeners.legacy.fileno() if listeners.legacy else -1
         gateway, api = listeners.gateway.fileno(), listeners.api.fileno()
         worker.order(Start(name, slot, gateway, api, legacy, to_document(self._config)))
-        if gone := self._gone.get(slot):
-            worker.order(Gone(gone))
+        while self._untold:
+            worker.order(Gone(self._untold.pop()))
         if self._looping:
             worker.order(CrashLoops(tuple(sorted(self._looping))))
         self._running[slot] = worker
@@ -137,7 +136,6 @@ class Supervisor:
 
     def _reported(self, slot: int, report: Report) -> None:
         if isinstance(report, Ready):
-            self._gone.pop(slot, None)
             before = len(self._ready_once)
             self._ready_once.add(slot)
             if before < self._slots == len(self._ready_once):
@@ -158,6 +156,13 @@ class Supervisor:
             self._looping.discard(slot)
             _log.info("worker_crash_loop_over", slot=slot)
         self._tell_all(CrashLoops(tuple(sorted(self._looping))))
+
+    def _tell_one(self, order: Gone) -> None:
+        """One of the others, which tells everybody through the bus."""
+        if self._running:
+            next(iter(self._running.values())).order(order)
+        else:
+            self._untold.append(order.worker)
 
     def _tell_all(self, order: Order) -> None:
         for worker in self._running.values():
