@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-import subprocess
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 import trio.testing
+import trustme
 
 from openim_trio.append.ports import SequencerUnavailable
 from openim_trio.config.model import RedisConfig
@@ -241,7 +241,7 @@ async def test_tls(tmp_path: Path) -> None:
     """A TLS end in front of Redis; the certificate is checked."""
     certificate, key = make_certificate(tmp_path)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate, key)
+    context.load_cert_chain(key)
     with own_redis() as server:
 
         async def forward(client: trio.SSLStream[trio.SocketStream]) -> None:
@@ -274,11 +274,10 @@ async def test_tls(tmp_path: Path) -> None:
 
 
 def make_certificate(directory: Path) -> tuple[Path, Path]:
+    """An authority's certificate, and a file with a key and chain for localhost."""
     certificate, key = directory / "cert.pem", directory / "key.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
-         "-keyout", str(key), "-out", str(certificate)],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(certificate)
+    issued = authority.issue_cert("localhost")
+    issued.private_key_and_cert_chain_pem.write_to_path(key)
     return certificate, key
