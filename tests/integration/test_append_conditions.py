@@ -13,16 +13,19 @@ from pathlib import Path
 
 import attrs
 import pytest
-import redis
 import trio
 
 from openim_trio.append.ports import ReserveBlock, Reserved, ReserveKey, RowStore, Sequencer
+from openim_trio.append.requests import Append
 from openim_trio.config.model import MongoConfig, RedisConfig
-from openim_trio.domain.rows import RowKind
+from openim_trio.domain.rows import Row, RowKind, seal
 from openim_trio.observability.metrics import Metrics
+from openim_trio.redisio.address import parse_address
 from openim_trio.redisio.bus import Bus
 from tests.support import engines
 from tests.support.appends import CHAT, RECEIVER, give_up, send
+from tests.support.failover import replica_set_of_three
+from tests.support.relay import Relay
 from tests.support.weakened import (
     BlindToServers,
     BoastfulSeed,
@@ -35,6 +38,7 @@ from tests.support.weakened import (
     TrustedLookUp,
     UncoveredKeys,
     UnorderedInsert,
+    read_from_primary_alone,
 )
 from tests.support.workers import QUICK, Cluster, Worker, open_cluster
 
@@ -101,6 +105,40 @@ async def test_c2_an_advance_never_jumps(cluster: Cluster, kept: bool) -> None:
     await asked.appended()
     await w2.append(A)
     judge(cluster.violations(), kept=kept, expected="2 rows of one key")
+
+
+@kept_or_not
+async def test_c3_facts_come_from_a_majority(redis_config: RedisConfig, kept: bool) -> None:
+    """A row that only the primary has stands in the way; then the primary dies."""
+    with replica_set_of_three() as members:
+        mongo_config = MongoConfig(uri=members.uri, database="c3", timeout=3)
+        patient = attrs.evolve(QUICK, deadline=120)
+        async with open_cluster(mongo_config, redis_config, patient) as cluster:
+            w2 = await cluster.worker(rows=rows(read_from_primary_alone, kept=kept))
+            await w2.pipeline.heads.heads([CHAT])
+            await w2.append(send("elsewhere", peer="carol"))  # the collection is on a majority
+            members.hold_replication()
+            cluster.insert_on_primary_alone(stray_row(A))
+            retried = w2.ask(A)
+            if kept:
+                met = w2.pauses.at("read_above:after")
+                await met.reached()
+                assert not retried.is_answered
+                met.go()
+            else:
+                await retried.appended()
+            await trio.to_thread.run_sync(members.fail_over)
+            await retried.appended()
+            judge(cluster.violations(), kept=kept, expected="holds something else")
+
+
+def stray_row(append: Append) -> Row:
+    """Row 1, as a worker that has crashed by now inserted it."""
+    sent = append.create_time
+    return Row(
+        append.conversation, 1, append.kind, append.key, append.fingerprint,
+        append.create_time, sent, seal(append.head, 1, sent),
+    )  # fmt: skip
 
 
 @kept_or_not
@@ -317,42 +355,24 @@ async def test_c13_advances_are_repeated_on_a_new_server(
             open_cluster(mongo_config, redis_config) as old,
             open_cluster(mongo_config, new_config) as new,
         ):
-            switch = Switch()
-            w1 = await old.worker(sequencer=switch.between)
-            probe = await new.worker(sequencer=switch.beside)
+            relay = Relay(parse_address(redis_config.url).port)
+            await old.nursery.start(relay.run)
+            relayed = attrs.evolve(redis_config, url=f"redis://127.0.0.1:{relay.port}/0")
+            w1 = await old.worker(redis_config=relayed, notices_servers=kept)
+            w2 = await new.worker()
             await w1.append(A)
-            await probe.pipeline.heads.heads([CHAT])  # the new master: n = 1
+            await w2.pipeline.heads.heads([CHAT])  # the new master: n = 1
             await w1.append(B)  # stored; advanced and acknowledged by the old master
-            switch.to_new()
             if kept:
                 repeated = w1.pauses.at("advance:after")
-                w1.pipeline.server_changed()
+            relay.switch(port)
+            if kept:
                 await repeated.reached()
+            else:
+                await w1.append(send("elsewhere", peer="carol"))  # w1 has arrived there
             new.ledger = old.ledger
             judge(new.violations(), kept=kept, expected="new readers are shown 1 only")
             if kept:
                 assert new.receiver.published == [(CHAT, 2)]
     finally:
         engines.stop(process)
-
-
-class Switch:
-    """Two sequencers, one of them in use by the worker that stands `between`."""
-
-    def __init__(self) -> None:
-        self._users: list[Facts] = []
-        self._new: Sequencer | None = None
-
-    def between(self, old: Sequencer) -> Sequencer:
-        user = Facts(old, redis.Redis(), "")
-        self._users.append(user)
-        return user
-
-    def beside(self, new: Sequencer) -> Sequencer:
-        self._new = new
-        return new
-
-    def to_new(self) -> None:
-        assert self._new is not None
-        for user in self._users:
-            user._inner = self._new

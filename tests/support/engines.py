@@ -61,14 +61,16 @@ def start_redis(directory: Path, port: int, *options: str) -> subprocess.Popen[b
             time.sleep(0.02)
 
 
-def start_mongod(directory: Path, port: int, replica_set: str) -> subprocess.Popen[bytes]:
+def start_mongod(
+    directory: Path, port: int, replica_set: str, *options: str
+) -> subprocess.Popen[bytes]:
     """Start a mongod; the replica set still wants `initiate`."""
     directory.mkdir(parents=True, exist_ok=True)
     return subprocess.Popen(
         [mongod_binary(), "--port", str(port), "--bind_ip", "127.0.0.1", "--dbpath",
          str(directory), "--replSet", replica_set, "--wiredTigerCacheSizeGB", "0.5",
          "--setParameter", "diagnosticDataCollectionEnabled=false", "--logpath",
-         str(directory / "mongod.log")],
+         str(directory / "mongod.log"), *options],
         stdout=subprocess.DEVNULL,
     )  # fmt: skip
 

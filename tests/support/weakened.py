@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import attrs
 import redis
+from pymongo.read_concern import ReadConcern
 
 from openim_trio.append.ports import (
     AdvanceBlock,
@@ -25,6 +26,7 @@ from openim_trio.append.ports import (
     Unknown,
 )
 from openim_trio.domain.rows import Row
+from openim_trio.store.rows import MongoRows
 
 EVERYTHING = 2**40
 
@@ -53,6 +55,13 @@ class UnorderedInsert(Rows):
 
     async def insert(self, blocks: Sequence[Sequence[Row]]) -> list[bool]:
         return [all([(await self._inner.insert([[row]]))[0] for row in block]) for block in blocks]
+
+
+def read_from_primary_alone(inner: RowStore) -> RowStore:
+    """Without C3: what the primary has counts, on a majority or not."""
+    assert isinstance(inner, MongoRows)
+    local = inner._rows.with_options(read_concern=ReadConcern("local"))
+    return MongoRows(local, inner._threads)
 
 
 class Facts:

@@ -26,7 +26,7 @@ from openim_trio.redisio.connection import RedisConnection
 from openim_trio.redisio.sequencer import RedisSequencer
 from openim_trio.store.client import Store, open_store
 from openim_trio.store.collections import Document
-from openim_trio.store.row_documents import to_row
+from openim_trio.store.row_documents import block_documents, to_row
 from tests.support.appends import CHAT
 from tests.support.invariants import Facts, Ledger, Receiver, violations
 from tests.support.pausing import PATIENCE, Pauses, PausingRows, PausingSequencer
@@ -128,7 +128,7 @@ class Cluster:
         sequencer: Weaken = lambda inner: inner,
         rows: WeakenRows = lambda inner: inner,
         redis_config: RedisConfig | None = None,
-        store_rows: RowStore | None = None,
+        notices_servers: bool = True,
     ) -> Worker:
         config = config or self.config
         redis_config = redis_config or self.redis_config
@@ -137,12 +137,13 @@ class Cluster:
         worker: Worker
 
         def server_changed() -> None:
-            worker.pipeline.server_changed()
+            if notices_servers:
+                worker.pipeline.server_changed()
 
         ports = RedisSequencer(connection, config, redis_config.prefix, server_changed)
         pipeline = AppendPipeline(
             PausingSequencer(sequencer(ports), pauses),
-            PausingRows(rows(store_rows or self.store.rows), pauses),
+            PausingRows(rows(self.store.rows), pauses),
             NoEffects(),
             config,
             metrics,
@@ -166,6 +167,12 @@ class Cluster:
     def roll_back(self, snapshot: bytes, conversation: str = CHAT) -> None:
         """Redis goes back to an earlier state, and nobody can notice."""
         self.redis.restore(self.hash_key(conversation), 0, snapshot, replace=True)
+
+    def insert_on_primary_alone(self, row: Row) -> None:
+        client: pymongo.MongoClient[Document]
+        with pymongo.MongoClient(self.mongo_config.uri, w=1) as client:
+            rows: Collection[Document] = client[self.mongo_config.database]["rows"]
+            rows.insert_many(block_documents([row]))
 
     # -- what is true ------------------------------------------------------------------------------
 

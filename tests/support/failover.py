@@ -1,0 +1,85 @@
+"""A replica set of three whose replication can be held and whose primary can be killed."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import attrs
+import pymongo
+from pymongo.errors import PyMongoError
+
+from tests.support import engines
+
+NAME = "rs"
+
+
+@attrs.define
+class ReplicaSet:
+    uri: str
+    members: dict[int, subprocess.Popen[bytes]]
+    primary: int
+    """port"""
+
+    def hold_replication(self) -> None:
+        """The secondaries fetch nothing from now on; they stay in touch with the primary."""
+        self._on_secondaries("alwaysOn")
+
+    def fail_over(self) -> None:
+        """The primary dies with what it alone had; another member takes over."""
+        dead = self.members.pop(self.primary)
+        dead.kill()
+        dead.wait()
+        self._on_secondaries("off")
+        self.primary = primary_of(list(self.members))
+
+    def _on_secondaries(self, mode: str) -> None:
+        for port in self.members:
+            if port != self.primary:
+                with _direct(port) as client:
+                    client.admin.command("configureFailPoint", "stopReplProducer", mode=mode)
+
+
+def _direct(port: int) -> pymongo.MongoClient[dict[str, Any]]:
+    return pymongo.MongoClient(
+        "127.0.0.1", port, directConnection=True, serverSelectionTimeoutMS=2000
+    )
+
+
+def primary_of(ports: list[int]) -> int:
+    """Wait for a member that takes majority writes."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for port in ports:
+            try:
+                with _direct(port) as client:
+                    if client.admin.command("hello").get("isWritablePrimary"):
+                        concern = pymongo.WriteConcern("majority", wtimeout=2000)
+                        probe = client.get_database("probe", write_concern=concern)
+                        probe["probe"].insert_one({})
+                        return port
+            except PyMongoError:
+                continue
+        time.sleep(0.1)
+    raise TimeoutError("no primary")
+
+
+@contextmanager
+def replica_set_of_three() -> Iterator[ReplicaSet]:
+    with ExitStack() as stack:
+        directory = stack.enter_context(engines.temporary_directory())
+        members: dict[int, subprocess.Popen[bytes]] = {}
+        for _ in range(3):
+            port = engines.free_port()
+            members[port] = engines.start_mongod(
+                directory / str(port), port, NAME, "--setParameter", "enableTestCommands=1"
+            )
+            stack.callback(engines.stop, members[port])
+        ports = list(members)
+        engines.initiate(ports, NAME)
+        hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
+        uri = f"mongodb://{hosts}/?replicaSet={NAME}"
+        yield ReplicaSet(uri, members, primary_of(ports))
