@@ -17,7 +17,7 @@ class MongoConfig:
     uri: str = ""
     """Empty: start the embedded engine."""
     database: str = "openim_trio"
-    timeout: float = 8.0
+    timeout: float = 4.0
     """Longest wait for one command, server selection included."""
     store_threads: int = 2
     read_threads: int = 4
