@@ -29,19 +29,25 @@ async def accept(
 
 
 class _Replayed(trio.abc.Stream):
-    """The socket as a stream that begins with what was read of it before."""
+    """The socket as a stream that begins with what was read of it before.  What came behind the
+    request is held back until `accepted`: wsproto would let it lie otherwise."""
 
-    def __init__(self, sock: socket.socket, first: bytes) -> None:
+    def __init__(self, sock: socket.socket, request: UpgradeRequest) -> None:
         self._stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
-        self._first = first
+        self._head = request.raw.removesuffix(request.trailing)
+        self._trailing = request.trailing
+        self.accepted = trio.Event()
         self.last_heard = trio.current_time()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        if self._first:
+        if self._head:
             await trio.lowlevel.checkpoint()
-            size = max_bytes or len(self._first)
-            data, self._first = self._first[:size], self._first[size:]
-            return data
+            head, self._head = self._head, b""
+            return head
+        await self.accepted.wait()
+        if self._trailing:
+            trailing, self._trailing = self._trailing, b""
+            return trailing
         received = await self._stream.receive_some(max_bytes)
         self.last_heard = trio.current_time()
         return bytes(received)
@@ -61,7 +67,7 @@ class TrioWebSocketTransport:
         self, sock: socket.socket, request: UpgradeRequest, context: TransportContext
     ) -> None:
         self._context = context
-        self._stream = _Replayed(sock, request.raw)
+        self._stream = _Replayed(sock, request)
         self._outbox = context.outbox()
         self._filled = trio.Event()
         self._scope = trio.CancelScope()
@@ -85,6 +91,7 @@ class TrioWebSocketTransport:
                         max_message_size=self._context.config.max_frame,
                     )
                     self._websocket = await upgrade.accept()
+                    self._stream.accepted.set()
                     started = True
                     task_status.started()
                     await self._write()
