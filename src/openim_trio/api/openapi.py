@@ -33,6 +33,7 @@ class _Schemas:
 
     def __init__(self) -> None:
         self.found: dict[str, Any] = {}
+        self._types: dict[str, type] = {}
 
     def of(self, hint: Any) -> dict[str, Any]:
         if get_origin(hint) is Annotated:
@@ -57,6 +58,8 @@ class _Schemas:
 
     def _reference(self, cls: type) -> dict[str, Any]:
         name = cls.__name__
+        if self._types.setdefault(name, cls) is not cls:
+            raise ValueError(f"two types are named {name}")
         if name not in self.found:
             schema: dict[str, Any] = {"type": "object"}
             self.found[name] = schema  # before its fields: a type may hold itself

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import attrs
 
 from openim_trio.api.marks import REQUIRED, AtLeast, AtMost, Int32, Note, UInt64
 
 MAX_PAGE = 10_000
-
-T = TypeVar("T")
 
 Version = Annotated[UInt64, Note("Last seen version; 0: none.")]
 VersionID = Annotated[str, Note("Last seen version document; empty: none.")]
@@ -23,9 +21,3 @@ class RequestPagination:
     showNumber: Annotated[
         Int32, AtMost(MAX_PAGE), Note("Items on a page; 0 or less: an empty page.")
     ] = 0
-
-    def of(self, items: list[T]) -> list[T]:
-        """The page out of all items."""
-        size = max(self.showNumber, 0)
-        first = (self.pageNumber - 1) * size
-        return items[first : first + size]
