@@ -10,7 +10,7 @@ first ones: isEnd is then false and endSeq the last seq that came; the next pull
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import attrs
 
@@ -77,18 +77,20 @@ class PullService:
         those without messages are left out."""
         rows = await self._conversations.of_owner(user_id)
         limits = {row.conversation_id: row.max_seq for row in rows}
-        names = dict.fromkeys(limits)
-        names.update(dict.fromkeys(notification_twin(name) for name in limits))
-        names[notification_pair(user_id, user_id)] = None
-        heads = await self._heads.heads(list(names))
+        heads = await self._heads.heads(_with_twins(user_id, limits))
         seqs = {name: min(head.seq, limits.get(name) or head.seq) for name, head in heads.items()}
         return sdkws_pb2.GetMaxSeqResp(maxSeqs={name: seq for name, seq in seqs.items() if seq})
 
+    async def conversation_ids(self, user_id: str) -> list[str]:
+        """The user's chats, their notification twins, and the user's own notifications."""
+        rows = await self._conversations.of_owner(user_id)
+        return _with_twins(user_id, [row.conversation_id for row in rows])
+
     async def read_and_max(
-        self, request: msg_pb2.GetConversationsHasReadAndMaxSeqReq
+        self, req: msg_pb2.GetConversationsHasReadAndMaxSeqReq
     ) -> msg_pb2.GetConversationsHasReadAndMaxSeqResp:
         """Max, read seq and time of the last message, of all or the listed chats."""
-        rows = await self._rows_of(request.userID, request.conversationIDs)
+        rows = await self._rows_of(req.userID, req.conversationIDs)
         answer = msg_pb2.GetConversationsHasReadAndMaxSeqResp()
         heads = await self._heads.heads([row.conversation_id for row in rows])
         for row in rows:
@@ -98,10 +100,10 @@ class PullService:
             seqs.maxSeq = newest
             seqs.hasReadSeq = min(row.read_seq, newest)
             seqs.maxSeqTime = head.send_time
-        if request.returnPinned:
+        if req.returnPinned:
             pinned = rows
-            if request.conversationIDs:
-                pinned = await self._conversations.of_owner(request.userID)
+            if req.conversationIDs:
+                pinned = await self._conversations.of_owner(req.userID)
             answer.pinnedConversationIDs.extend(
                 row.conversation_id for row in pinned if row.is_pinned
             )
@@ -115,45 +117,45 @@ class PullService:
     # -- messages ----------------------------------------------------------------------------------
 
     async def pull_ranges(
-        self, request: sdkws_pb2.PullMessageBySeqsReq
+        self, req: sdkws_pb2.PullMessageBySeqsReq
     ) -> sdkws_pb2.PullMessageBySeqsResp:
-        _check_count("seqRanges", len(request.seqRanges), MAX_CONVERSATIONS)
+        _check_count("seqRanges", len(req.seqRanges), MAX_CONVERSATIONS)
         views = await self._access.views(
-            request.userID, [item.conversationID for item in request.seqRanges]
+            req.userID, [item.conversationID for item in req.seqRanges]
         )
-        parts = _parts(request.seqRanges, views)
+        parts = _parts(req.seqRanges, views)
         shown = await self._reader.read(
-            request.userID,
+            req.userID,
             [Wanted(part.view, part.window.first, part.window.last) for part in parts],
         )
         answer = sdkws_pb2.PullMessageBySeqsResp()
         room = MAX_ANSWER
         for part, messages in zip(parts, shown, strict=True):
-            room -= _fill_range(answer, part, request.order, messages, room)
+            room -= _fill_range(answer, part, req.order, messages, room)
         return answer
 
-    async def pull_seqs(self, request: msg_pb2.GetSeqMessageReq) -> msg_pb2.GetSeqMessageResp:
+    async def pull_seqs(self, req: msg_pb2.GetSeqMessageReq) -> msg_pb2.GetSeqMessageResp:
         """Messages in the order of the listed seqs."""
-        _check_count("conversations", len(request.conversations), MAX_CONVERSATIONS)
-        _check_count("seqs", sum(len(c.seqs) for c in request.conversations), MAX_LISTED)
+        _check_count("conversations", len(req.conversations), MAX_CONVERSATIONS)
+        _check_count("seqs", sum(len(c.seqs) for c in req.conversations), MAX_LISTED)
         views = await self._access.views(
-            request.userID, [item.conversationID for item in request.conversations]
+            req.userID, [item.conversationID for item in req.conversations]
         )
-        asked = {c.conversationID: list(c.seqs) for c in request.conversations}
+        asked = {c.conversationID: list(c.seqs) for c in req.conversations}
         parts = []
         for name, seqs in asked.items():
             if name in views:
                 view = views[name]
                 inside = tuple(s for s in dict.fromkeys(seqs) if view.low <= s <= view.high)
                 parts.append(Wanted(view, min(inside, default=1), max(inside, default=0), inside))
-        shown = await self._reader.read(request.userID, parts)
+        shown = await self._reader.read(req.userID, parts)
         answer = msg_pb2.GetSeqMessageResp()
         room = MAX_ANSWER
         for part, messages in zip(parts, shown, strict=True):
             name = part.view.conversation
             entry = _entry(answer, name)
             entry.isEnd, entry.endSeq = seq_ranges.list_end(
-                request.order, asked[name], part.view.low, part.view.high
+                req.order, asked[name], part.view.low, part.view.high
             )
             ordered = [messages[seq] for seq in part.numbers()]
             count = seq_ranges.fitting([_weight(name, m) for m in ordered], room)
@@ -163,9 +165,9 @@ class PullService:
                 entry.isEnd, entry.endSeq = False, 0
         return answer
 
-    async def last_messages(self, request: msg_pb2.GetLastMessageReq) -> msg_pb2.GetLastMessageResp:
-        _check_count("conversationIDs", len(request.conversationIDs), MAX_CONVERSATIONS)
-        found = await self.newest(request.userID, request.conversationIDs)
+    async def last_messages(self, req: msg_pb2.GetLastMessageReq) -> msg_pb2.GetLastMessageResp:
+        _check_count("conversationIDs", len(req.conversationIDs), MAX_CONVERSATIONS)
+        found = await self.newest(req.userID, req.conversationIDs)
         return msg_pb2.GetLastMessageResp(msgs=found)
 
     async def newest(self, user_id: str, names: Sequence[str]) -> dict[str, sdkws_pb2.MsgData]:
@@ -203,6 +205,13 @@ class PullService:
             message.seq = row.seq
             messages.append(message)
         return messages
+
+
+def _with_twins(user_id: str, chats: Iterable[str]) -> list[str]:
+    names = dict.fromkeys(chats)
+    names.update({notification_twin(name): None for name in list(names)})
+    names[notification_pair(user_id, user_id)] = None
+    return list(names)
 
 
 def _check_count(field: str, count: int, limit: int) -> None:

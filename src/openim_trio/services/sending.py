@@ -51,14 +51,14 @@ class Sender:
         self._refused = metrics.sends.labels(result="refused")
 
     async def submit(
-        self, message: sdkws_pb2.MsgData, actor: Actor, operation_id: str, done: Done
+        self, msg: sdkws_pb2.MsgData, actor: Actor, operation_id: str, done: Done
     ) -> None:
         """Returns once the message is queued or refused; `done` is called once, with the answer or
-        the refusal.  It must neither block nor raise.  `message` is changed."""
+        the refusal.  It must neither block nor raise.  `msg` is changed."""
         try:
-            append = await self._prepare(message, actor, operation_id)
+            append = await self._prepare(msg, actor, operation_id)
             if append is None:
-                outcome = await self._push_unstored(message, operation_id)
+                outcome = await self._push_unstored(msg, operation_id)
         except (ServiceError, StoreUnavailable, SequencerUnavailable) as error:
             self._refused.inc()
             done(as_service_error(error))
@@ -66,11 +66,11 @@ class Sender:
         if append is None:
             done(outcome)
         else:
-            await self._pipeline.submit(append, self._answering(append, message.clientMsgID, done))
+            await self._pipeline.submit(append, self._answering(append, msg.clientMsgID, done))
 
     async def send(
         self,
-        message: sdkws_pb2.MsgData,
+        msg: sdkws_pb2.MsgData,
         actor: Actor,
         operation_id: str,
         *,
@@ -79,9 +79,9 @@ class Sender:
         """As `submit`, and waits for the answer; a full queue is a retriable refusal.  `system`:
         the server's own message, of which nothing is checked.  Raises ServiceError."""
         try:
-            append = await self._prepare(message, actor, operation_id, system=system)
+            append = await self._prepare(msg, actor, operation_id, system=system)
             if append is None:
-                return await self._push_unstored(message, operation_id)
+                return await self._push_unstored(msg, operation_id)
         except (StoreUnavailable, SequencerUnavailable) as error:
             raise as_service_error(error) from error
         answered = trio.Event()
@@ -91,7 +91,7 @@ class Sender:
             outcomes.append(outcome)
             answered.set()
 
-        self._pipeline.try_submit(append, self._answering(append, message.clientMsgID, done))
+        self._pipeline.try_submit(append, self._answering(append, msg.clientMsgID, done))
         await answered.wait()
         [outcome] = outcomes
         if isinstance(outcome, ServiceError):
@@ -99,11 +99,11 @@ class Sender:
         return outcome
 
     async def send_remembered(
-        self, message: sdkws_pb2.MsgData, actor: Actor, operation_id: str
+        self, msg: sdkws_pb2.MsgData, actor: Actor, operation_id: str
     ) -> msg_pb2.SendMsgResp:
         """As `send`; the result can be asked for by operationID, for 24 hours."""
         try:
-            sent = await self.send(message, actor, operation_id)
+            sent = await self.send(msg, actor, operation_id)
         except ServiceError:
             await self._statuses.put(operation_id, FAILED)
             raise
@@ -115,23 +115,23 @@ class Sender:
         return await self._statuses.get(operation_id)
 
     async def give_up(
-        self, message: sdkws_pb2.MsgData, actor: Actor, operation_id: str
+        self, msg: sdkws_pb2.MsgData, actor: Actor, operation_id: str
     ) -> msg_pb2.SendMsgResp | None:
         """The sender stops retrying.  The answer says for good what became of the message: its
         answer if it is delivered, None if it never will be.
 
-        `message` needs the ids, sessionType, createTime and options of the send, not its content.
+        `msg` needs the ids, sessionType, createTime and options of the send, not its content.
         Raises ServiceError; then nothing is decided and it may be asked again.
         """
         probe = sdkws_pb2.MsgData()
-        probe.CopyFrom(message)
+        probe.CopyFrom(msg)
         probe.content = probe.content or b"{}"
         send_rules.check_message(probe, actor)
         append = tombstone_of(probe, operation_id)
         appended = await self._pipeline.append(append)
         if appended.kind is RowKind.TOMBSTONE:
             return None
-        return answer(append, message.clientMsgID, appended)
+        return answer(append, msg.clientMsgID, appended)
 
     async def _prepare(
         self,

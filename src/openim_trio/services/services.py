@@ -58,6 +58,7 @@ class Services:
     deletion: DeletionService
     clearing: ClearingService
     notifications: Notifications
+    heads: HeadReader
     _effects: MessageSideEffects
     _memberships: Memberships
     _receive_options: ReceiveOptions
@@ -69,6 +70,14 @@ class Services:
     async def start(self) -> None:
         """What must be in the store before the first request."""
         await self.users.ensure_admins()
+
+    async def memberships(self, user_id: str) -> list[str]:
+        """The groups that the user is in, from the store."""
+        return await self.groups.joined(user_id)
+
+    async def conversation_ids(self, user_id: str) -> list[str]:
+        """The user's conversations with their notification twins."""
+        return await self.pulls.conversation_ids(user_id)
 
     def on_control(self, message: ControlMessage) -> None:
         """Drop what another worker changed.  Also sees this worker's own messages."""
@@ -82,6 +91,10 @@ class Services:
         elif isinstance(message, ConversationChanged):
             self._receive_options.drop(message.owner_user_id, message.conversation_id)
             self._effects.forget(message.conversation_id)
+
+    def on_lost_messages(self) -> None:
+        """The gateway let messages of the bus go: the same as a lost subscription."""
+        self.on_bus_lost()
 
     def on_bus_lost(self) -> None:
         """Control messages may have been missed: believe nothing that was cached."""
@@ -152,6 +165,7 @@ def build_services(
             store.conversations, store.bounds, store.rows, heads, memberships, notifications
         ),
         notifications=notifications,
+        heads=heads,
         effects=effects,
         memberships=memberships,
         receive_options=receive_options,
