@@ -67,6 +67,12 @@ def primary_of(ports: list[int]) -> int:
     raise TimeoutError("no primary")
 
 
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """A primary that is asked to stop would first wait for its secondaries."""
+    process.kill()
+    process.wait()
+
+
 @contextmanager
 def replica_set_of_three() -> Iterator[ReplicaSet]:
     with ExitStack() as stack:
@@ -77,7 +83,7 @@ def replica_set_of_three() -> Iterator[ReplicaSet]:
             members[port] = engines.start_mongod(
                 directory / str(port), port, NAME, "--setParameter", "enableTestCommands=1"
             )
-            stack.callback(engines.stop, members[port])
+            stack.callback(_kill, members[port])
         ports = list(members)
         engines.initiate(ports, NAME)
         hosts = ",".join(f"127.0.0.1:{port}" for port in ports)

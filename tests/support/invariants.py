@@ -63,15 +63,23 @@ class Receiver:
     def __init__(self, client: redis.Redis, prefix: str) -> None:
         self._client = client
         self._prefix = prefix
-        self._pubsub = client.pubsub()  # type: ignore[no-untyped-call]
         self._shown: dict[str, int] = defaultdict(int)
         self.published: list[tuple[str, int]] = []
         self.notes: list[tuple[str, int]] = []
 
     def __enter__(self) -> Receiver:
+        self.subscribe()
+        return self
+
+    def subscribe(self) -> None:
+        """At the start, and again after Redis was lost."""
+        self._pubsub = self._client.pubsub()  # type: ignore[no-untyped-call]
         self._pubsub.psubscribe(f"{self._prefix}*")
         assert self._pubsub.get_message(timeout=5)["type"] == "psubscribe"
-        return self
+
+    def read_head(self, conversation: str, head: int) -> None:
+        """What a session does after it lost its subscription: it is shown the rows up to there."""
+        self._shown[conversation] = max(self._shown[conversation], head)
 
     def __exit__(
         self,

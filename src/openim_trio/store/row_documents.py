@@ -45,12 +45,18 @@ def kind_of(document: Document) -> RowKind:
 
 def send_time_of(document: Document) -> int:
     """The time by which rows are ordered."""
-    time: int | None = document.get("t")
+    time = _own_time(document)
     return sdkws_pb2.MsgData.FromString(document["d"]).sendTime if time is None else time
 
 
+def _own_time(document: Document) -> int | None:
+    """A plain int: pymongo reads 64-bit numbers as a subclass, which other codecs refuse."""
+    time = document.get("t")
+    return None if time is None else int(time)
+
+
 def to_row(conversation: str, seq: int, document: Document) -> Row:
-    return row_from_data(conversation, seq, kind_of(document), document["d"], document.get("t"))
+    return row_from_data(conversation, seq, kind_of(document), document["d"], _own_time(document))
 
 
 def to_stored_row(conversation: str, seq: int, document: Document) -> StoredRow:
