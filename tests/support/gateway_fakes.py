@@ -7,6 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 import attrs
 import trio
@@ -91,7 +92,8 @@ class FakeBus:
 
 
 class World:
-    """The rows, tokens and groups that all workers see.  `hold`: sends wait for this event."""
+    """The rows, tokens and groups that all workers see.  `held`: unless None, sends wait there for
+    `let_go`."""
 
     def __init__(self) -> None:
         self.broker = Broker()
@@ -99,7 +101,7 @@ class World:
         self.owned: dict[str, set[str]] = defaultdict(set)
         self.groups: dict[str, set[str]] = defaultdict(set)
         self.refused: dict[str, ServiceError] = {}
-        self.hold: trio.Event | None = None
+        self.held: list[Callable[[], None]] | None = None
         self.pull_delay = 0.0
 
     def store(self, message: sdkws_pb2.MsgData) -> tuple[str, sdkws_pb2.MsgData]:
@@ -134,6 +136,11 @@ class World:
         conversation, row = self.store(message)
         self.publish(conversation, row)
         return row
+
+    def let_go(self) -> None:
+        held, self.held = self.held or [], None
+        for finish in held:
+            finish()
 
     def tell(self, channel: str, message: ControlMessage) -> None:
         self.broker.publish(channel, encode(message))
@@ -197,18 +204,11 @@ class FakeServices:
             raise ServiceError(Code.ARGS, "contentType: is missing")
         if msg.contentType == 999:
             raise ZeroDivisionError
-        hold = self.world.hold
-        if hold is None:
-            await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint()
+        if self.world.held is None:
             self._finish(msg, operation_id, done)
         else:
-            trio.lowlevel.spawn_system_task(self._finish_later, hold, msg, operation_id, done)
-
-    async def _finish_later(
-        self, hold: trio.Event, msg: sdkws_pb2.MsgData, operation_id: str, done: Done
-    ) -> None:
-        await hold.wait()
-        self._finish(msg, operation_id, done)
+            self.world.held.append(partial(self._finish, msg, operation_id, done))
 
     def _finish(self, msg: sdkws_pb2.MsgData, operation_id: str, done: Done) -> None:
         conversation, row = self.world.store(msg)

@@ -8,7 +8,7 @@ is shown if it came since the loss (clients drop what they have and pull what is
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
 import structlog
@@ -110,9 +110,10 @@ class Reconciler:
     async def _look_at_user(self, user: LocalUser, not_before: int) -> None:
         if not user.holders:
             return
-        self._hub.set_groups(user, set(await self._services.memberships(user.user_id)))
+        groups = set(await self._services.memberships(user.user_id))
+        self._hub.set_groups(user, groups)
         ids = await self._services.conversation_ids(user.user_id)
-        heads = await self._services.heads.heads(ids)
+        heads = await self._services.heads.heads(without_left_groups(ids, groups))
         for session in user.sessions:
             compare(session, heads, not_before)
 
@@ -189,6 +190,17 @@ class Reconciler:
             for channel in recent.get(conversation, ()):
                 for session in self._fanout.listeners(channel):
                     compare(session, {conversation: head}, session.connected_at - ALLOWANCE_MS)
+
+
+def without_left_groups(ids: Iterable[str], groups: set[str]) -> list[str]:
+    """A user keeps the conversation of a group after leaving it, but is shown no more of it."""
+    names = dict.fromkeys(ids)
+    for name in list(names):
+        kind, _, group = name.partition("_")
+        if kind == "sg" and group not in groups:
+            del names[name]
+            names.pop(conversations.notification_group(group), None)
+    return list(names)
 
 
 def compare(session: Session, heads: Mapping[str, Head], not_before: int) -> None:
