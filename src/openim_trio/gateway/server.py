@@ -74,6 +74,8 @@ class Gateway:
         self._descriptors = descriptor_room()
         self._drain_code = 0
         self._stop_accepting = trio.CancelScope()
+        self.stopped_accepting = trio.Event()
+        """the listening socket may be closed"""
         self._empty = trio.Event()
         self._flusher = TickFlusher()
         self.hub = Hub(bus, services.memberships)
@@ -127,6 +129,7 @@ class Gateway:
 
                 with self._stop_accepting:
                     await accept_connections(listen_socket, on_connection, self._may_accept)
+                self.stopped_accepting.set()
                 await self._until_empty()
                 nursery.cancel_scope.cancel()
         finally:

@@ -31,6 +31,11 @@ class Listeners:
         for sock in self.all():
             sock.listen(BACKLOG)
 
+    def close(self) -> None:
+        """This process' hold on them."""
+        for sock in self.all():
+            sock.close()
+
 
 @contextlib.contextmanager
 def bound(config: Config) -> Iterator[Listeners]:

@@ -175,6 +175,7 @@ class Supervisor:
         await self._stopping.wait()
         for worker in self._running.values():
             worker.signal(signal.SIGTERM)
+        self._listeners.close()  # and the workers close theirs: who connects now is refused
         await trio.sleep(self._config.drain + _DRAIN_GRACE)
         _log.error("drain_too_long", workers=[w.worker for w in self._running.values()])
         workers.cancel()
