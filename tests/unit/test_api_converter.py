@@ -224,7 +224,9 @@ def test_protobuf_messages_and_types_have_the_same_fields() -> None:
     assert resp.msgs["si_a_b"].Msgs[0].sendID == "a"
     assert resp.notificationMsgs == {}
     assert to_proto(resp, sdkws_pb2.PullMessageBySeqsResp) == pulled
-    assert unstructure(resp, PullMessageBySeqsResp)["msgs"]["si_a_b"]["Msgs"][0]["content"] == "AQI="
+    assert (
+        unstructure(resp, PullMessageBySeqsResp)["msgs"]["si_a_b"]["Msgs"][0]["content"] == "AQI="
+    )
 
 
 def test_a_sub_message_that_is_not_set_is_null() -> None:

@@ -18,6 +18,7 @@ from openim_trio.domain.rows import RowKind
 from openim_trio.observability.metrics import Metrics
 from tests.support.appends import CHAT, chat_with, give_up, send
 from tests.support.memory_ports import MemoryRows, MemorySequencer, RecordedEffects
+from tests.support.pausing import Pauses, PausingSequencer
 
 START = 1_800_000_000_000
 Outcome = Appended | ServiceError
@@ -29,6 +30,7 @@ class World:
     rows: MemoryRows
     effects: RecordedEffects
     pipeline: AppendPipeline
+    pauses: Pauses
     outcomes: list[Outcome] = attrs.field(factory=list)
 
     async def submit(self, append: Append) -> None:
@@ -50,10 +52,12 @@ async def world(config: AppendConfig | None = None, window: int = 256) -> AsyncI
     config = config or AppendConfig()
     sequencer = MemorySequencer(now_ms, window, config.clock_error_minutes * 60_000)
     rows, effects = MemoryRows(), RecordedEffects()
-    pipeline = AppendPipeline(sequencer, rows, effects, config, Metrics(), now_ms=now_ms)
+    pauses = Pauses()
+    ports = PausingSequencer(sequencer, pauses)
+    pipeline = AppendPipeline(ports, rows, effects, config, Metrics(), now_ms=now_ms)
     async with trio.open_nursery() as nursery:
         await nursery.start(pipeline.run)
-        yield World(sequencer, rows, effects, pipeline)
+        yield World(sequencer, rows, effects, pipeline, pauses)
         nursery.cancel_scope.cancel()
 
 
@@ -152,25 +156,14 @@ async def test_a_full_batch_does_not_wait_for_the_window(
 
 
 async def test_at_most_so_many_flights(autojump_clock: trio.testing.MockClock) -> None:
-    config = AppendConfig(batch=1, flights=2, deadline=1e6)
-    async with world(config) as w:
-        release = trio.Event()
-        flying = 0
-
-        class Slow(MemorySequencer):
-            async def reserve(self, token, blocks):  # type: ignore[no-untyped-def]
-                nonlocal flying
-                flying += 1
-                await release.wait()
-                flying -= 1
-                return await super().reserve(token, blocks)
-
-        w.sequencer.__class__ = Slow
+    async with world(AppendConfig(batch=1, flights=2, deadline=1e6)) as w:
+        stops = [w.pauses.at("reserve:before") for _ in range(2)]
         for n in range(6):
             await w.submit(text(str(n), peer=f"peer{n}"))
         await trio.sleep(1)
-        assert flying == 2
-        release.set()
+        assert w.pauses.passed == ["reserve:before"] * 2
+        for stop in stops:
+            stop.go()
         await w.pipeline.drain()
         assert w.seqs() == [1] * 6
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from quart import Response, request
 from quart_trio import QuartTrio
 
 from openim_trio.api import json_body, openapi
-from openim_trio.api.endpoint import Answer, Surroundings, endpoint, observed
-from openim_trio.api.handlers.legacy import LEGACY_PATH, answer_legacy
+from openim_trio.api.endpoint import Surroundings, endpoint
 from openim_trio.api.health import Health
-from openim_trio.api.route_table import ROUTES
+from openim_trio.api.route_table import LEGACY, ROUTES
 from openim_trio.api.routes import Route
 from openim_trio.api.transport import bare_app
 from openim_trio.config.model import Config
@@ -34,10 +32,7 @@ def build_app(
 ) -> QuartTrio:
     """The whole REST API."""
     app = bare_app("openim_trio.api", config.api.max_body)
-    around = Surroundings(services, config, metrics)
-    for route in routes:
-        app.add_url_rule(route.path, route.path, endpoint(route, around), methods=["POST"])
-    _add_legacy(app, around)
+    _add_routes(app, routes, Surroundings(services, config, metrics))
     _add_health(app, health)
     _add_document(app, routes)
     return app
@@ -46,17 +41,13 @@ def build_app(
 def build_legacy_app(services: Services, config: Config, metrics: Metrics) -> QuartTrio:
     """Only POST /manager/send_msg, for `api.legacy_port`."""
     app = bare_app("openim_trio.api.legacy", config.api.max_body)
-    _add_legacy(app, Surroundings(services, config, metrics))
+    _add_routes(app, [LEGACY], Surroundings(services, config, metrics))
     return app
 
 
-def _add_legacy(app: QuartTrio, around: Surroundings) -> None:
-    answer: Callable[[], Awaitable[Answer]] = partial(answer_legacy, around)
-
-    async def view() -> Response:
-        return await observed(LEGACY_PATH, around.metrics, answer)
-
-    app.add_url_rule(LEGACY_PATH, LEGACY_PATH, view, methods=["POST"])
+def _add_routes(app: QuartTrio, routes: Sequence[Route], around: Surroundings) -> None:
+    for route in routes:
+        app.add_url_rule(route.path, route.path, endpoint(route, around), methods=["POST"])
 
 
 def _add_health(app: QuartTrio, health: Health) -> None:

@@ -53,31 +53,21 @@ class Surroundings:
 
 
 def endpoint(route: Route, around: Surroundings) -> Callable[[], Awaitable[Response]]:
-    """The view of a declared route."""
-
-    async def answer() -> Answer:
-        return await _answer(route, around)
+    """The view of a declared route: with log context and metrics; whatever is raised on the way
+    becomes an answer."""
 
     async def view() -> Response:
-        return await observed(route.path, around.metrics, answer)
+        started = trio.current_time()
+        with structlog.contextvars.bound_contextvars(route=route.path):
+            try:
+                out = await _answer(route, around)
+            except Exception as error:
+                out = refusal(error)
+        around.metrics.rest_requests.labels(route.path, str(out.code)).inc()
+        around.metrics.rest_seconds.labels(route.path).observe(trio.current_time() - started)
+        return Response(out.body, status=out.status, content_type=JSON_TYPE)
 
     return view
-
-
-async def observed(
-    path: str, metrics: Metrics, answer: Callable[[], Awaitable[Answer]]
-) -> Response:
-    """Run `answer` with log context and metrics; whatever it raises becomes an answer."""
-    started = trio.current_time()
-    operation_id = request.headers.get("operationID", "")[:MAX_OPERATION_ID]
-    with structlog.contextvars.bound_contextvars(operation_id=operation_id, route=path):
-        try:
-            out = await answer()
-        except Exception as error:  # the only place where an error becomes an answer
-            out = refusal(error)
-    metrics.rest_requests.labels(path, str(out.code)).inc()
-    metrics.rest_seconds.labels(path).observe(trio.current_time() - started)
-    return Response(out.body, status=out.status, content_type=JSON_TYPE)
 
 
 def refusal(error: Exception) -> Answer:
@@ -104,22 +94,33 @@ async def within(seconds: float, work: Callable[[], Awaitable[Any]]) -> Any:
 
 
 async def _answer(route: Route, around: Surroundings) -> Answer:
-    operation_id = request.headers.get("operationID", "")[:MAX_OPERATION_ID]
-    if not operation_id:
+    operation_id = request.headers.get("operationID", "")
+    if not operation_id and not route.operation_id_in_body:
         raise ServiceError(Code.ARGS, "header must have operationID")
+    bind_operation_id(operation_id)
     actor = await _caller(route, around)
     body = await read_body(around.config.api.max_body)
     try:
         wanted = _structure(route, body)
     except ServiceError as error:
         return Answer(envelope.failure(error), int(error.code), route.bad_body)
-    call = Call(around.services, around.config, actor, operation_id, request.args)
+    if route.operation_id_in_body:
+        operation_id = wanted.operationID
+        bind_operation_id(operation_id)
+    call = Call(
+        around.services, around.config, actor, operation_id[:MAX_OPERATION_ID], request.args
+    )
 
     async def work() -> Any:
         await check_permission(route.permission, actor, wanted, around.services.groups)
         return await route.handler(call, wanted)
 
     return Answer(_render(route, await within(route.seconds, work)))
+
+
+def bind_operation_id(operation_id: str) -> None:
+    """For the log; each request has a context of its own."""
+    structlog.contextvars.bind_contextvars(operation_id=operation_id[:MAX_OPERATION_ID])
 
 
 async def _caller(route: Route, around: Surroundings) -> Actor:

@@ -40,7 +40,7 @@ class _Schemas:
             schema = self.of(get_args(hint)[0])
             for mark in marks_of(hint):
                 schema = {**schema, **mark.keywords()}
-            return schema
+            return _filled(schema) if is_required(hint) else schema
         if get_origin(hint) in (Union, UnionType):
             return self._nullable(hint)
         if get_origin(hint) is list:
@@ -72,6 +72,14 @@ class _Schemas:
         return {"$ref": f"#/components/schemas/{name}"}
 
 
+def _filled(schema: dict[str, Any]) -> dict[str, Any]:
+    """What is required is not null."""
+    kind = schema.get("type")
+    if isinstance(kind, list):
+        schema = {**schema, "type": kind[0]}
+    return {**schema, "minLength": 1} if kind == "string" else schema
+
+
 def _envelope(data: dict[str, Any] | None) -> dict[str, Any]:
     parts: list[dict[str, Any]] = [{"$ref": "#/components/schemas/Envelope"}]
     if data is not None:
@@ -80,7 +88,9 @@ def _envelope(data: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def _headers(route: Route) -> list[dict[str, Any]]:
-    names = ["operationID"] if route.permission.who is Who.NONE else ["operationID", "token"]
+    names = [] if route.operation_id_in_body else ["operationID"]
+    if route.permission.who is not Who.NONE:
+        names.append("token")
     return [{"$ref": f"#/components/parameters/{name}"} for name in names]
 
 
@@ -125,9 +135,21 @@ def _header_parameter(name: str, text: str) -> dict[str, Any]:
     return {"name": name, "in": "header", "required": True, "description": text, "schema": schema}
 
 
+PLAIN = {
+    "/healthz": "200 while the process runs.",
+    "/readyz": "200 if both engines answer, otherwise 503; JSON says which one does not.",
+    "/metrics": "Prometheus text of all workers; with `?by=worker` of each.",
+}
+
+
+def _plain(text: str) -> dict[str, Any]:
+    return {"tags": ["health"], "description": text, "responses": {"200": {"description": text}}}
+
+
 def document(routes: Sequence[Route]) -> dict[str, Any]:
     schemas = _Schemas()
     paths = {route.path: {"post": _operation(route, schemas)} for route in routes}
+    paths |= {path: {"get": _plain(text)} for path, text in PLAIN.items()}
     envelope = {"application/json": {"schema": {"$ref": "#/components/schemas/Envelope"}}}
     return {
         "openapi": "3.1.0",

@@ -8,6 +8,7 @@ from openim_trio.api.handlers import (
     friends,
     groups,
     jssdk,
+    legacy,
     messages,
     sending,
     users,
@@ -356,4 +357,23 @@ JSSDK = (
         protobuf=(jssdk_pb2.GetActiveConversationsReq, jssdk_pb2.GetActiveConversationsResp),
     ),
 )
-ROUTES = AUTH + USERS + FRIENDS + GROUPS + MESSAGES + SENDING + CONVERSATIONS + JSSDK
+LEGACY = route(
+    "/manager/send_msg",
+    ts.LegacySendReq,
+    ts.SendMsgResp,
+    ADMIN,
+    legacy.send_msg,
+    operation_id_in_body=True,
+    note="As it was in 2022, for backends written then: the operationID is in the body.",
+)
+ROUTES = (
+    *AUTH,
+    *USERS,
+    *FRIENDS,
+    *GROUPS,
+    *MESSAGES,
+    *SENDING,
+    *CONVERSATIONS,
+    *JSSDK,
+    LEGACY,
+)

@@ -42,11 +42,13 @@ class Empty:
 
 @attrs.frozen
 class Route:
-    """
-    bad_body    HTTP status of an answer to a body that is not what the route takes
-    protobuf    message of a protobuf request body, where the route takes one
-    seconds     longest time the handler is given
-    note        for the API document
+    """What a route takes, gives and allows.
+
+    bad_body              HTTP status of an answer to a body that is not what the route takes
+    protobuf              request and response message, where a body may be protobuf
+    operation_id_in_body  the operationID is a field of the request instead of a header
+    seconds               longest time the handler is given
+    note                  for the API document
     """
 
     path: str
@@ -56,6 +58,7 @@ class Route:
     handler: Callable[[Call, Any], Awaitable[Any]]
     bad_body: int = 200
     protobuf: tuple[type[Message], type[Message]] | None = None
+    operation_id_in_body: bool = False
     seconds: float = DEFAULT_SECONDS
     note: str = ""
 
