@@ -19,7 +19,7 @@ from openim_trio.config.model import LogConfig
 HIDDEN_KEYS = frozenset({"token", "secret", "content", "password", "authorization"})
 HIDDEN = "(hidden)"
 _DEEPEST = 4
-_QUIET_LIBRARIES = ("pymongo", "hypercorn.access", "asyncio", "urllib3")
+_QUIET_LIBRARIES = ("pymongo", "hypercorn.access", "hypercorn.error", "asyncio", "urllib3")
 
 
 def configure_logging(config: LogConfig, worker: str = "", stream: TextIO | None = None) -> None:
