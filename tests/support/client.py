@@ -159,6 +159,8 @@ class WireClient:
 
     async def post(self, req: int, body: ProtoMessage | bytes, **fields: Any) -> str:
         """Send without waiting; the msgIncr to wait for."""
+        if self.over.is_set():
+            raise ConnectionOver(self.close_code)
         msg_incr = f"{self.login.user_id}_{next(self._numbers)}"
         data = body if isinstance(body, bytes) else body.SerializeToString()
         request = Request(int(req), msg_incr, f"op-{msg_incr}", self.login.user_id, "", data)

@@ -62,12 +62,11 @@ class Watching:
         for user_id in ids:
             self._watched.setdefault(user_id, _Watched()).watchers[session] = None
             session.watched.add(user_id)
-        if session.transport.closing:
-            self.stop(session, ids)  # it was closed meanwhile: nobody would end these
         # Listen first, ask second: a change in between is heard.
         await self._bus.subscribe([presence_channel(user_id) for user_id in ids])
         await self._learn(ids)
-        return _tips({user_id: self._shown(user_id) for user_id in ids})
+        self._tell(ids, besides=session)
+        return _tips({user_id: self._watched[user_id].shown for user_id in ids})
 
     def stop(self, session: Session, user_ids: Iterable[str]) -> None:
         unheard = []
@@ -121,8 +120,9 @@ class Watching:
             if watched is not None:
                 watched.known = found.get(user_id, {})
 
-    def _tell(self, user_ids: Iterable[str]) -> None:
-        """Push what changed; each watcher gets one push for all of its users."""
+    def _tell(self, user_ids: Iterable[str], besides: Session | None = None) -> None:
+        """Push what changed; each watcher gets one push for all of its users.  `besides`: one
+        that is told otherwise."""
         news: dict[Session, dict[str, tuple[int, ...]]] = {}
         for user_id in user_ids:
             watched = self._watched.get(user_id)
@@ -134,17 +134,11 @@ class Watching:
             watched.shown = now
             for session in watched.watchers:
                 news.setdefault(session, {})[user_id] = now
+        if besides is not None:
+            news.pop(besides, None)
         for session, changes in news.items():
             data = _tips(changes).SerializeToString()
             session.notify(Response(Req.ONLINE_STATUS, data=data))
-
-    def _shown(self, user_id: str) -> tuple[int, ...]:
-        """What a new watcher is told; others hear of it if it is news."""
-        watched = self._watched.get(user_id)
-        if watched is None:
-            return ()
-        self._tell([user_id])
-        return watched.shown
 
 
 def _platforms(known: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
