@@ -146,6 +146,14 @@ class Bench:
                 self.services.on_control(note)
 
 
+async def eventually(look: Callable[[], Awaitable[object]], wanted: object) -> None:
+    """For what a majority of the store shows a moment later."""
+    with trio.fail_after(10):
+        while (found := await look()) != wanted:
+            assert found is not None
+            await trio.sleep(0.02)
+
+
 async def refusal(call: Awaitable[object]) -> ServiceError:
     try:
         await call
