@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 NOBODY = Actor("", Platform.ADMIN, is_admin=False)
 """who calls a route that needs no token"""
 MAX_OPERATION_ID = 256
-PROTOBUF = "application/protobuf"
-X_PROTOBUF = "application/x-protobuf"
+PROTOBUF = ("application/protobuf", "application/x-protobuf")
 JSON_TYPE = "application/json; charset=utf-8"
 
 
@@ -133,7 +132,7 @@ async def _caller(route: Route, around: Surroundings) -> Actor:
 
 
 def _structure(route: Route, body: bytes) -> Any:
-    if route.protobuf is None or request.mimetype not in (PROTOBUF, X_PROTOBUF):
+    if route.protobuf is None or request.mimetype not in PROTOBUF:
         return json_body.request_of(json_body.parse(body), route.request)
     try:
         message = route.protobuf[0].FromString(body)
@@ -147,7 +146,7 @@ def _structure(route: Route, body: bytes) -> Any:
 def _render(route: Route, result: Any) -> bytes:
     if route.response is Empty:
         return envelope.success()
-    if route.protobuf is not None and request.mimetype == PROTOBUF:
+    if route.protobuf is not None and request.mimetype in PROTOBUF:
         message = to_proto(result, route.protobuf[1])
         return envelope.success(base64.b64encode(message.SerializeToString()).decode())
     return envelope.success(unstructure(result, route.response))

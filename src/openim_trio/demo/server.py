@@ -134,5 +134,7 @@ def running_server(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
         if directory is None:
             shutil.rmtree(data, ignore_errors=True)

@@ -14,10 +14,15 @@ from openim_trio.store.versions import Versions
 
 
 class Conversations:
-    """{_id: owner ‖ NUL ‖ conversation, fields of ConversationRecord}."""
+    """{_id: owner ‖ NUL ‖ conversation, fields of ConversationRecord}.
+
+    Reads are of the primary's newest state: a majority read may be some 100 ms older, and a
+    sender's own read seq, which is not waited for, would show an acknowledged message as unread.
+    """
 
     def __init__(self, conversations: Rows, versions: Versions, threads: Threads) -> None:
         self._conversations = conversations
+        self._newest = relaxed(conversations)
         self._versions = versions.collection
         self._threads = threads
         self._batcher: Batcher[str, ConversationRecord] = Batcher(self._fetch)
@@ -30,7 +35,7 @@ class Conversations:
     async def of_owner(self, owner: str) -> list[ConversationRecord]:
         """In a stable order (by conversation id)."""
         documents = await self._threads.read(
-            lambda: list(self._conversations.find({"_id": within(owner)}).sort("_id", 1))
+            lambda: list(self._newest.find({"_id": within(owner)}).sort("_id", 1))
         )
         return [_from_document(document) for document in documents]
 
@@ -42,7 +47,7 @@ class Conversations:
         if not wanted:
             return []
         documents = await self._threads.read(
-            lambda: list(self._conversations.find({"_id": {"$in": wanted}}))
+            lambda: list(self._newest.find({"_id": {"$in": wanted}}))
         )
         found = {document["_id"]: _from_document(document) for document in documents}
         return [found[identifier] for identifier in wanted if identifier in found]
@@ -57,13 +62,13 @@ class Conversations:
 
     async def _fetch(self, identifiers: Sequence[str]) -> Mapping[str, ConversationRecord]:
         documents = await self._threads.read(
-            lambda: list(self._conversations.find({"_id": {"$in": identifiers}}))
+            lambda: list(self._newest.find({"_id": {"$in": identifiers}}))
         )
         return {document["_id"]: _from_document(document) for document in documents}
 
     async def owners_of(self, conversation_id: str) -> list[str]:
         documents = await self._threads.read(
-            lambda: list(self._conversations.find({"conversation_id": conversation_id}, {"_id": 1}))
+            lambda: list(self._newest.find({"conversation_id": conversation_id}, {"_id": 1}))
         )
         return sorted(_owner(document) for document in documents)
 
