@@ -21,12 +21,13 @@ def append_of(
     message: sdkws_pb2.MsgData,
     operation_id: str,
     *,
+    target: str = "",
     channels: tuple[str, ...] = (),
     send_time: int = 0,
 ) -> Append:
     """Completes the message.  Its own sendTime is let go: `send_time` or the sequencer's comes
-    instead."""
-    target = conversation(message)
+    instead.  `target`: its conversation, where the caller knows it."""
+    target = target or conversation(message)
     key = identify(message, target)
     message.seq = 0
     message.sendTime = 0

@@ -9,11 +9,7 @@ from openim_trio.domain.conversations import SessionType
 from openim_trio.domain.errors import Code, ServiceError, args_error
 from openim_trio.domain.groups import check_may_send, check_not_dismissed
 from openim_trio.domain.records import UserRecord
-from openim_trio.domain.send_rules import (
-    DO_NOT_RECEIVE,
-    RECEIVE_SILENTLY,
-    conversation,
-)
+from openim_trio.domain.send_rules import DO_NOT_RECEIVE, RECEIVE_SILENTLY
 from openim_trio.services.clock import now_ms
 from openim_trio.services.memberships import Memberships
 from openim_trio.services.receive_options import ReceiveOptions, stricter
@@ -29,23 +25,26 @@ class SendChecks:
         self._memberships = memberships
         self._receive_options = receive_options
 
-    async def check(self, message: sdkws_pb2.MsgData, actor: Actor) -> None:
-        """Raises ServiceError.  May switch offlinePush off."""
+    async def check(self, message: sdkws_pb2.MsgData, actor: Actor, target: str) -> None:
+        """`target`: the message's conversation.  Raises ServiceError.  May switch offlinePush
+        off."""
         privileged = actor.is_admin or message.contentType in NOTIFICATION_RANGE
         if message.sessionType == SessionType.GROUP:
             await self._check_group(message, privileged)
         elif message.sessionType == SessionType.SINGLE:
-            await self._check_single(message, privileged)
+            await self._check_single(message, privileged, target)
         else:
             await self._check_system(message)
 
-    async def _check_single(self, message: sdkws_pb2.MsgData, privileged: bool) -> None:
+    async def _check_single(
+        self, message: sdkws_pb2.MsgData, privileged: bool, target: str
+    ) -> None:
         receiver = await self._receiver(message)
         if privileged or message.sendID == message.recvID:
             return
         option = stricter(
             receiver.global_recv_msg_opt,
-            await self._receive_options.of(message.recvID, conversation(message)),
+            await self._receive_options.of(message.recvID, target),
         )
         if option == DO_NOT_RECEIVE:
             raise ServiceError(Code.ARGS, "message is not sent: recvID does not receive messages")

@@ -145,14 +145,16 @@ class Sender:
         if not system:
             send_rules.check_message(message, actor)
             send_rules.settle(message, actor)
-            await self._checks.check(message, actor)
+        target = send_rules.conversation(message)
+        if not system:
+            await self._checks.check(message, actor, target)
             validate_content(message.contentType, message.content)
         send_time = message.sendTime if system or actor.is_admin else 0
         if not send_rules.is_stored(message):
-            identify(message, send_rules.conversation(message))
+            identify(message, target)
             message.sendTime = send_time or now_ms()
             return None
-        return append_of(message, operation_id, send_time=max(send_time, 0))
+        return append_of(message, operation_id, target=target, send_time=max(send_time, 0))
 
     async def _push_unstored(
         self, message: sdkws_pb2.MsgData, operation_id: str
