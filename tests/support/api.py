@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -62,7 +63,7 @@ class Api:
             "operationID": operation_id or f"op{next(_numbers)}",
             "token": self.tokens.get(by, ""),
         }
-        data = body if isinstance(body, bytes) else orjson.dumps({} if body is None else body)
+        data = body if isinstance(body, bytes) else json.dumps({} if body is None else body)
         client = (app or self.app).test_client()
         response = await client.post(path, data=data, headers=sent | dict(headers or {}))
         answer = Answer(response.status_code, orjson.loads(await response.get_data()))

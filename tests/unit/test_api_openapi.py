@@ -66,7 +66,11 @@ def test_marks_are_in_the_schemas() -> None:
     assert schemas["GetUserTokenResp"]["properties"]["expireTimeSeconds"]["format"] == "int64"
     assert schemas["RevokeMsgReq"]["required"] == ["conversationID", "seq", "userID"]
     assert schemas["RevokeMsgReq"]["properties"]["seq"]["minimum"] == 1
-    assert schemas["RevokeMsgReq"]["properties"]["userID"] == {"type": "string", "minLength": 1}
+    assert schemas["RevokeMsgReq"]["properties"]["userID"] == {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 256,
+    }
     assert schemas["CreateGroupReq"]["properties"]["memberUserIDs"]["type"] == ["array", "null"]
     assert schemas["GetDesignateUsersReq"]["properties"]["userIDs"]["type"] == "array"
     assert schemas["MsgData"]["properties"]["content"]["contentEncoding"] == "base64"

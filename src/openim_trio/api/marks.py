@@ -92,6 +92,19 @@ class MaxItems:
         return {"maxItems": self.count}
 
 
+@attrs.frozen
+class MaxLength:
+    """Of a string, in characters."""
+
+    count: int
+
+    def problem(self, value: str) -> str:
+        return "" if len(value) <= self.count else f"is longer than {self.count} characters"
+
+    def keywords(self) -> dict[str, Any]:
+        return {"maxLength": self.count}
+
+
 class Unique:
     """Of a list of strings or numbers."""
 
@@ -137,3 +150,9 @@ UInt64 = Annotated[int, IntRange("uint64", 0, 2**64 - 1)]
 
 Text = Annotated[str, REQUIRED]
 """A string that may not be empty."""
+
+MAX_ID = 256
+"""characters; the IDs of two users make a conversation's"""
+AnyID = Annotated[str, MaxLength(MAX_ID)]
+ID = Annotated[str, REQUIRED, MaxLength(MAX_ID)]
+"""Of a user, a group or a conversation."""

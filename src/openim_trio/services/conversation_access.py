@@ -15,6 +15,7 @@ import attrs
 from openim_trio.append.ports import Head
 from openim_trio.domain.conversations import SessionType, is_notification
 from openim_trio.domain.records import ConversationRecord
+from openim_trio.domain.send_rules import MAX_USER_ID
 from openim_trio.services.memberships import Memberships
 from openim_trio.services.ports import HeadReader
 from openim_trio.store.bounds import Bounds
@@ -23,6 +24,8 @@ from openim_trio.wire.proto import sdkws_pb2
 
 CHAT_PREFIXES = ("si_", "sn_", "sg_")
 NOTHING = Head(0, 0)
+MAX_CONVERSATION_ID = 2 * MAX_USER_ID + 4
+"""characters: `si_`, two user IDs and what is between them"""
 
 
 @attrs.frozen(slots=True)
@@ -86,6 +89,8 @@ class ConversationAccess:
         self, user_id: str, name: str, rows: dict[str, ConversationRecord]
     ) -> bool | None:
         """None: not open.  Otherwise whether messages of a group are, too."""
+        if len(name) > MAX_CONVERSATION_ID:
+            return None
         prefix, _, rest = name.partition("_")
         group_chat = f"sg_{rest}"
         if not is_notification(name):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import attrs
 
-from openim_trio.api.marks import REQUIRED, Int32, Int64, Note, OneOf, Text
+from openim_trio.api.marks import ID, REQUIRED, AnyID, Int32, Int64, Note, OneOf, Text
 
 Lifetime = Annotated[Int64, Note("Seconds that the token is valid.")]
 
@@ -14,7 +14,7 @@ Lifetime = Annotated[Int64, Note("Seconds that the token is valid.")]
 @attrs.frozen(kw_only=True)
 class GetAdminTokenReq:
     secret: Text
-    userID: Text
+    userID: ID
 
 
 @attrs.frozen(kw_only=True)
@@ -26,7 +26,7 @@ class GetAdminTokenResp:
 @attrs.frozen(kw_only=True)
 class GetUserTokenReq:
     platformID: Annotated[Int32, Note("Platform of the future client, 1 to 11 but not 10.")] = 0
-    userID: str = ""
+    userID: AnyID = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -50,4 +50,4 @@ class ParseTokenResp:
 @attrs.frozen(kw_only=True)
 class ForceLogoutReq:
     platformID: Annotated[Int32, REQUIRED, OneOf(*range(1, 12))]
-    userID: Text
+    userID: ID

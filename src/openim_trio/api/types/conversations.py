@@ -6,21 +6,31 @@ from typing import Annotated
 
 import attrs
 
-from openim_trio.api.marks import FILLED, REQUIRED, Int32, Int64, MaxItems, Note, Text, UInt64
+from openim_trio.api.marks import (
+    FILLED,
+    ID,
+    REQUIRED,
+    AnyID,
+    Int32,
+    Int64,
+    MaxItems,
+    Note,
+    UInt64,
+)
 from openim_trio.api.types.paging import IDHash, RequestPagination, Version, VersionID
 from openim_trio.api.types.users import MAX_IDS
 
-ConversationIDs = Annotated[list[str], REQUIRED, FILLED, MaxItems(MAX_IDS)]
+ConversationIDs = Annotated[list[AnyID], REQUIRED, FILLED, MaxItems(MAX_IDS)]
 
 
 @attrs.frozen(kw_only=True)
 class Conversation:
-    ownerUserID: str = ""
-    conversationID: str = ""
+    ownerUserID: AnyID = ""
+    conversationID: AnyID = ""
     recvMsgOpt: Annotated[Int32, Note("0 notify, 1 do not receive, 2 receive silently.")] = 0
     conversationType: Int32 = 0
-    userID: str = ""
-    groupID: str = ""
+    userID: AnyID = ""
+    groupID: AnyID = ""
     isPinned: bool = False
     attachedInfo: str = ""
     isPrivateChat: bool = False
@@ -36,7 +46,7 @@ class Conversation:
 
 @attrs.frozen(kw_only=True)
 class GetAllConversationsReq:
-    ownerUserID: Text
+    ownerUserID: ID
 
 
 @attrs.frozen(kw_only=True)
@@ -46,8 +56,8 @@ class GetAllConversationsResp:
 
 @attrs.frozen(kw_only=True)
 class GetConversationReq:
-    conversationID: Text
-    ownerUserID: Text
+    conversationID: ID
+    ownerUserID: ID
 
 
 @attrs.frozen(kw_only=True)
@@ -57,7 +67,7 @@ class GetConversationResp:
 
 @attrs.frozen(kw_only=True)
 class GetConversationsReq:
-    ownerUserID: Text
+    ownerUserID: ID
     conversationIDs: ConversationIDs
 
 
@@ -69,7 +79,7 @@ class GetConversationsResp:
 @attrs.frozen(kw_only=True)
 class GetFullOwnerConversationIDsReq:
     idHash: IDHash = 0
-    userID: str = ""
+    userID: AnyID = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -82,7 +92,7 @@ class GetFullOwnerConversationIDsResp:
 
 @attrs.frozen(kw_only=True)
 class GetIncrementalConversationReq:
-    userID: str = ""
+    userID: AnyID = ""
     versionID: VersionID = ""
     version: Version = 0
 
@@ -99,7 +109,7 @@ class GetIncrementalConversationResp:
 
 @attrs.frozen(kw_only=True)
 class GetOwnerConversationReq:
-    userID: str = ""
+    userID: AnyID = ""
     pagination: Annotated[RequestPagination, REQUIRED]
 
 
@@ -111,7 +121,7 @@ class GetOwnerConversationResp:
 
 @attrs.frozen(kw_only=True)
 class GetNotNotifyConversationIDsReq:
-    userID: str = ""
+    userID: AnyID = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -121,7 +131,7 @@ class GetNotNotifyConversationIDsResp:
 
 @attrs.frozen(kw_only=True)
 class GetPinnedConversationIDsReq:
-    userID: str = ""
+    userID: AnyID = ""
 
 
 @attrs.frozen(kw_only=True)

@@ -8,13 +8,14 @@ import attrs
 
 from openim_trio.api.marks import (
     FILLED,
+    ID,
     REQUIRED,
     UNIQUE,
+    AnyID,
     Int32,
     Int64,
     MaxItems,
     Note,
-    Text,
     UInt64,
 )
 from openim_trio.api.types.paging import IDHash, RequestPagination, Version, VersionID
@@ -46,7 +47,7 @@ class BlackInfo:
 @attrs.frozen(kw_only=True)
 class GetPaginationFriendsReq:
     pagination: Annotated[RequestPagination, REQUIRED]
-    userID: Text
+    userID: ID
 
 
 @attrs.frozen(kw_only=True)
@@ -57,8 +58,8 @@ class GetPaginationFriendsResp:
 
 @attrs.frozen(kw_only=True)
 class GetDesignatedFriendsReq:
-    ownerUserID: Text
-    friendUserIDs: Annotated[list[str], REQUIRED, FILLED, UNIQUE, MaxItems(MAX_IDS)]
+    ownerUserID: ID
+    friendUserIDs: Annotated[list[AnyID], REQUIRED, FILLED, UNIQUE, MaxItems(MAX_IDS)]
 
 
 @attrs.frozen(kw_only=True)
@@ -68,7 +69,7 @@ class GetDesignatedFriendsResp:
 
 @attrs.frozen(kw_only=True)
 class GetPaginationBlacksReq:
-    userID: Text
+    userID: ID
     pagination: Annotated[RequestPagination, REQUIRED]
 
 
@@ -80,7 +81,7 @@ class GetPaginationBlacksResp:
 
 @attrs.frozen(kw_only=True)
 class GetIncrementalFriendsReq:
-    userID: str = ""
+    userID: AnyID = ""
     versionID: VersionID = ""
     version: Version = 0
 
@@ -99,7 +100,7 @@ class GetIncrementalFriendsResp:
 @attrs.frozen(kw_only=True)
 class GetFullFriendUserIDsReq:
     idHash: IDHash = 0
-    userID: Text
+    userID: ID
 
 
 @attrs.frozen(kw_only=True)

@@ -8,30 +8,31 @@ import attrs
 
 from openim_trio.api.marks import (
     FILLED,
+    ID,
     REQUIRED,
+    AnyID,
     Int32,
     Int64,
     MaxItems,
     Note,
     OneOf,
-    Text,
     UInt32,
     UInt64,
 )
 from openim_trio.api.types.paging import IDHash, RequestPagination, Version, VersionID
 from openim_trio.api.types.users import MAX_IDS
 
-Members = Annotated[list[str], FILLED, MaxItems(1000)]
+Members = Annotated[list[AnyID], FILLED, MaxItems(1000)]
 
 
 @attrs.frozen(kw_only=True)
 class GroupInfo:
-    groupID: str = ""
+    groupID: AnyID = ""
     groupName: str = ""
     notification: str = ""
     introduction: str = ""
     faceURL: str = ""
-    ownerUserID: str = ""
+    ownerUserID: AnyID = ""
     createTime: Int64 = 0
     memberCount: UInt32 = 0
     ex: str = ""
@@ -66,7 +67,7 @@ class CreateGroupReq:
     memberUserIDs: Members = attrs.field(factory=list)
     groupInfo: Annotated[GroupInfo, REQUIRED]
     adminUserIDs: Members = attrs.field(factory=list)
-    ownerUserID: Text
+    ownerUserID: ID
     sendMessage: Annotated[bool | None, Note("Whether 1501 is also a chat message; null: yes.")] = (
         None
     )
@@ -79,7 +80,7 @@ class CreateGroupResp:
 
 @attrs.frozen(kw_only=True)
 class GetGroupsInfoReq:
-    groupIDs: Annotated[list[str], REQUIRED, FILLED, MaxItems(MAX_IDS)]
+    groupIDs: Annotated[list[AnyID], REQUIRED, FILLED, MaxItems(MAX_IDS)]
 
 
 @attrs.frozen(kw_only=True)
@@ -90,7 +91,7 @@ class GetGroupsInfoResp:
 @attrs.frozen(kw_only=True)
 class GetGroupMemberListReq:
     pagination: Annotated[RequestPagination, REQUIRED]
-    groupID: Text
+    groupID: ID
     filter: Annotated[
         Int32,
         OneOf(*range(6)),
@@ -108,7 +109,7 @@ class GetGroupMemberListResp:
 @attrs.frozen(kw_only=True)
 class GetJoinedGroupListReq:
     pagination: Annotated[RequestPagination, REQUIRED]
-    fromUserID: Text
+    fromUserID: ID
 
 
 @attrs.frozen(kw_only=True)
@@ -119,7 +120,7 @@ class GetJoinedGroupListResp:
 
 @attrs.frozen(kw_only=True)
 class GetIncrementalJoinGroupReq:
-    userID: str = ""
+    userID: AnyID = ""
     versionID: VersionID = ""
     version: Version = 0
 
@@ -137,7 +138,7 @@ class GetIncrementalJoinGroupResp:
 
 @attrs.frozen(kw_only=True)
 class GetIncrementalGroupMemberReq:
-    groupID: str = ""
+    groupID: AnyID = ""
     versionID: VersionID = ""
     version: Version = 0
 
@@ -156,7 +157,7 @@ class GetIncrementalGroupMemberResp:
 
 @attrs.frozen(kw_only=True)
 class BatchGetIncrementalGroupMemberReq:
-    userID: str = ""
+    userID: AnyID = ""
     reqList: Annotated[list[GetIncrementalGroupMemberReq], MaxItems(MAX_IDS)] = attrs.field(
         factory=list
     )
@@ -173,7 +174,7 @@ class BatchGetIncrementalGroupMemberResp:
 @attrs.frozen(kw_only=True)
 class GetFullGroupMemberUserIDsReq:
     idHash: IDHash = 0
-    groupID: Text
+    groupID: ID
 
 
 @attrs.frozen(kw_only=True)
@@ -187,7 +188,7 @@ class GetFullGroupMemberUserIDsResp:
 @attrs.frozen(kw_only=True)
 class GetFullJoinGroupIDsReq:
     idHash: IDHash = 0
-    userID: Text
+    userID: ID
 
 
 @attrs.frozen(kw_only=True)

@@ -6,13 +6,13 @@ from typing import Annotated
 
 import attrs
 
-from openim_trio.api.marks import Int32, Int64, Note
+from openim_trio.api.marks import AnyID, Int32, Int64, Note
 from openim_trio.api.types.conversations import Conversation, ConversationIDs
 from openim_trio.api.types.groups import GroupInfo
 from openim_trio.api.types.messages import MsgData
 from openim_trio.api.types.users import UserInfo
 
-Ignored = Annotated[str, Note("Ignored: it is always the caller.")]
+Ignored = Annotated[AnyID, Note("Ignored: it is always the caller.")]
 
 
 @attrs.frozen(kw_only=True)

@@ -8,15 +8,16 @@ import attrs
 
 from openim_trio.api.marks import (
     FILLED,
+    ID,
     PRESENT,
     REQUIRED,
+    AnyID,
     AtLeast,
     Int32,
     Int64,
     MaxItems,
     Note,
     OneOf,
-    Text,
 )
 from openim_trio.api.types.conversations import ConversationIDs
 from openim_trio.api.types.users import MAX_IDS
@@ -63,7 +64,7 @@ class MsgData:
 
 @attrs.frozen(kw_only=True)
 class GetMaxSeqReq:
-    userID: Text
+    userID: ID
 
 
 @attrs.frozen(kw_only=True)
@@ -74,7 +75,7 @@ class GetMaxSeqResp:
 
 @attrs.frozen(kw_only=True)
 class SeqRange:
-    conversationID: str = ""
+    conversationID: AnyID = ""
     begin: Int64 = 0
     end: Int64 = 0
     num: Annotated[Int64, Note("At most so many, the newest.")] = 0
@@ -82,7 +83,7 @@ class SeqRange:
 
 @attrs.frozen(kw_only=True)
 class PullMessageBySeqsReq:
-    userID: Text
+    userID: ID
     seqRanges: Annotated[list[SeqRange], MaxItems(MAX_IDS)] = attrs.field(factory=list)
     order: Annotated[Int32, OneOf(0, 1), Note("0 ascending, 1 descending.")] = 0
 
@@ -102,31 +103,31 @@ class PullMessageBySeqsResp:
 
 @attrs.frozen(kw_only=True)
 class RevokeMsgReq:
-    conversationID: Text
+    conversationID: ID
     seq: RequiredSeq
-    userID: Text
+    userID: ID
 
 
 @attrs.frozen(kw_only=True)
 class MarkMsgsAsReadReq:
-    conversationID: Text
+    conversationID: ID
     seqs: Seqs
-    userID: Text
+    userID: ID
 
 
 @attrs.frozen(kw_only=True)
 class MarkConversationAsReadReq:
-    conversationID: Text
-    userID: Text
+    conversationID: ID
+    userID: ID
     hasReadSeq: RequiredSeq
     seqs: Annotated[list[Int64], MaxItems(MAX_IDS)] = attrs.field(factory=list)
 
 
 @attrs.frozen(kw_only=True)
 class GetConversationsHasReadAndMaxSeqReq:
-    userID: Text
+    userID: ID
     conversationIDs: Annotated[
-        list[str], FILLED, MaxItems(MAX_IDS), Note("Empty: all of them.")
+        list[AnyID], FILLED, MaxItems(MAX_IDS), Note("Empty: all of them.")
     ] = attrs.field(factory=list)
     returnPinned: bool = False
 
@@ -146,8 +147,8 @@ class GetConversationsHasReadAndMaxSeqResp:
 
 @attrs.frozen(kw_only=True)
 class SetConversationHasReadSeqReq:
-    conversationID: Text
-    userID: Text
+    conversationID: ID
+    userID: ID
     hasReadSeq: RequiredSeq
     noNotification: bool = False
 
@@ -161,33 +162,33 @@ class DeleteSyncOpt:
 @attrs.frozen(kw_only=True)
 class ClearConversationsMsgReq:
     conversationIDs: ConversationIDs
-    userID: Text
+    userID: ID
     deleteSyncOpt: DeleteSyncOpt | None = None
 
 
 @attrs.frozen(kw_only=True)
 class UserClearAllMsgReq:
-    userID: Text
+    userID: ID
     deleteSyncOpt: DeleteSyncOpt | None = None
 
 
 @attrs.frozen(kw_only=True)
 class DeleteMsgsReq:
-    conversationID: Text
+    conversationID: ID
     seqs: Seqs
-    userID: Text
+    userID: ID
     deleteSyncOpt: DeleteSyncOpt | None = None
 
 
 @attrs.frozen(kw_only=True)
 class DeleteMsgPhysicalBySeqReq:
-    conversationID: str = ""
+    conversationID: AnyID = ""
     seqs: Annotated[list[Int64], MaxItems(MAX_IDS)] = attrs.field(factory=list)
 
 
 @attrs.frozen(kw_only=True)
 class DeleteMsgPhysicalReq:
-    conversationIDs: Annotated[list[str], PRESENT, MaxItems(MAX_IDS)]
+    conversationIDs: Annotated[list[AnyID], PRESENT, MaxItems(MAX_IDS)]
     timestamp: Annotated[Int64, Note("Age in seconds.")] = 0
 
 

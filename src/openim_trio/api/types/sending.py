@@ -6,7 +6,17 @@ from typing import Annotated, Any
 
 import attrs
 
-from openim_trio.api.marks import PRESENT, REQUIRED, Int32, Int64, MaxItems, Note, OneOf, Text
+from openim_trio.api.marks import (
+    ID,
+    PRESENT,
+    REQUIRED,
+    AnyID,
+    Int32,
+    Int64,
+    MaxItems,
+    Note,
+    OneOf,
+)
 from openim_trio.api.types.messages import OfflinePushInfo
 
 Element = Annotated[dict[str, Any], REQUIRED, Note("The element; its keys depend on contentType.")]
@@ -17,7 +27,7 @@ SENDABLE = (101, 102, 103, 104, 105, 106, 110, 114, 118, 1400)
 class Outgoing:
     """What every way to send has."""
 
-    sendID: Text
+    sendID: ID
     senderNickname: str = ""
     senderFaceURL: str = ""
     senderPlatformID: Int32 = 0
@@ -35,8 +45,8 @@ class Outgoing:
 
 @attrs.frozen(kw_only=True)
 class SendMsgReq(Outgoing):
-    recvID: Annotated[str, Note("For sessionType 1 and 4.")] = ""
-    groupID: Annotated[str, Note("For sessionType 3.")] = ""
+    recvID: Annotated[AnyID, Note("For sessionType 1 and 4.")] = ""
+    groupID: Annotated[AnyID, Note("For sessionType 3.")] = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -49,7 +59,7 @@ class SendMsgResp:
 @attrs.frozen(kw_only=True)
 class BatchSendMsgReq(Outgoing):
     isSendAll: Annotated[bool, Note("To every registered user.")] = False
-    recvIDs: Annotated[list[str], PRESENT, MaxItems(10_000)]
+    recvIDs: Annotated[list[AnyID], PRESENT, MaxItems(10_000)]
 
 
 @attrs.frozen(kw_only=True)
@@ -70,16 +80,16 @@ class BatchSendMsgResp:
 class SendBusinessNotificationReq:
     key: str = ""
     data: str = ""
-    sendUserID: Text
-    recvUserID: Annotated[str, Note("Exactly one of recvUserID and recvGroupID.")] = ""
-    recvGroupID: str = ""
+    sendUserID: ID
+    recvUserID: Annotated[AnyID, Note("Exactly one of recvUserID and recvGroupID.")] = ""
+    recvGroupID: AnyID = ""
     sendMsg: Annotated[bool, Note("Also a chat message.")] = False
     reliabilityLevel: Annotated[Int32, OneOf(0, 1, 2), Note("1 or 0: online only; 2: stored.")] = 1
 
 
 @attrs.frozen(kw_only=True)
 class SendSimpleMsgReq:
-    sendID: Annotated[str, Note("The sender into a group; ignored for a single chat.")] = ""
+    sendID: Annotated[AnyID, Note("The sender into a group; ignored for a single chat.")] = ""
     content: Annotated[str, REQUIRED, Note("Markdown.")]
     offlinePushInfo: OfflinePushInfo | None = None
     ex: str = ""
@@ -89,18 +99,18 @@ class SendSimpleMsgReq:
 class SimpleMsgKey:
     """Inside the query parameter `key`, as base64 of JSON."""
 
-    sendID: str = ""
-    recvID: str = ""
-    groupID: str = ""
+    sendID: AnyID = ""
+    recvID: AnyID = ""
+    groupID: AnyID = ""
 
 
 @attrs.frozen(kw_only=True)
 class LegacySendReq:
     """POST /manager/send_msg, as it was in 2022."""
 
-    operationID: Text
-    sendID: Text
-    recvID: Text
+    operationID: ID
+    sendID: ID
+    recvID: ID
     senderPlatformID: Int32 = 0
     senderFaceURL: str = ""
     senderNickname: str = ""

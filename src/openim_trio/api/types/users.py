@@ -10,6 +10,7 @@ from openim_trio.api.marks import (
     FILLED,
     REQUIRED,
     UNIQUE,
+    AnyID,
     AtLeast,
     Int32,
     Int64,
@@ -21,12 +22,12 @@ from openim_trio.api.types.paging import RequestPagination
 
 MAX_IDS = 10_000
 
-UserIDs = Annotated[list[str], REQUIRED, FILLED, MaxItems(MAX_IDS)]
+UserIDs = Annotated[list[AnyID], REQUIRED, FILLED, MaxItems(MAX_IDS)]
 
 
 @attrs.frozen(kw_only=True)
 class PublicUserInfo:
-    userID: str = ""
+    userID: AnyID = ""
     nickname: str = ""
     faceURL: str = ""
     ex: str = ""
@@ -34,7 +35,7 @@ class PublicUserInfo:
 
 @attrs.frozen(kw_only=True)
 class UserInfo:
-    userID: str = ""
+    userID: AnyID = ""
     nickname: str = ""
     faceURL: str = ""
     ex: str = ""
@@ -45,7 +46,7 @@ class UserInfo:
 
 @attrs.frozen(kw_only=True)
 class NewUser:
-    userID: Annotated[str, REQUIRED, Note("Letters, digits and underscores.")]
+    userID: Annotated[AnyID, REQUIRED, Note("Letters, digits and underscores.")]
     nickname: Text
     faceURL: str = ""
     ex: str = ""
@@ -71,7 +72,7 @@ class GetDesignateUsersResp:
 
 @attrs.frozen(kw_only=True)
 class AccountCheckReq:
-    checkUserIDs: Annotated[list[str], REQUIRED, FILLED, UNIQUE, MaxItems(MAX_IDS)]
+    checkUserIDs: Annotated[list[AnyID], REQUIRED, FILLED, UNIQUE, MaxItems(MAX_IDS)]
 
 
 @attrs.frozen(kw_only=True)
@@ -88,7 +89,7 @@ class AccountCheckResp:
 @attrs.frozen(kw_only=True)
 class GetPaginationUsersReq:
     pagination: Annotated[RequestPagination, REQUIRED]
-    userID: Annotated[str, Note("Part of the ID, in any case.")] = ""
+    userID: Annotated[AnyID, Note("Part of the ID, in any case.")] = ""
     nickName: Annotated[str, Note("Part of the nickname, in any case; either may match.")] = ""
 
 
@@ -120,7 +121,7 @@ class UserOnlineStatus:
 
 @attrs.frozen(kw_only=True)
 class AddNotificationAccountReq:
-    userID: Annotated[str, Note("Empty: the server makes one of 10 digits.")] = ""
+    userID: Annotated[AnyID, Note("Empty: the server makes one of 10 digits.")] = ""
     nickName: Text
     faceURL: str = ""
     appMangerLevel: Annotated[Int32, REQUIRED, AtLeast(3), Note("3 notification account, 4 robot.")]
