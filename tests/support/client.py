@@ -148,6 +148,7 @@ class WireClient:
         self._numbers = count(1)
         self._answers: dict[str, Response] = {}
         self._waiting: dict[str, trio.Event] = {}
+        self._unanswered: set[str] = set()
         self._lock = trio.Lock()
 
     # -- requests
@@ -175,6 +176,10 @@ class WireClient:
         if msg_incr not in self._answers:
             raise ConnectionOver(self.close_code)
         return self._answers.pop(msg_incr)
+
+    def answered(self, msg_incr: str) -> bool:
+        """Whether its answer came, asked for or not."""
+        return self._waiting[msg_incr].is_set() and msg_incr not in self._unanswered
 
     async def call(self, req: int, body: ProtoMessage, kind: type[M]) -> M:
         response = await self.request(req, body)
@@ -221,7 +226,9 @@ class WireClient:
             pass
         finally:
             self.over.set()
-            for waiting in self._waiting.values():
+            for msg_incr, waiting in self._waiting.items():
+                if not waiting.is_set():
+                    self._unanswered.add(msg_incr)
                 waiting.set()
             self.push_in.close()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
 from http import HTTPStatus
 
 import attrs
@@ -35,15 +34,13 @@ class Admitted:
 
 
 class Admission:
-    """`is_full()`: the connection limit is reached."""
+    """`accept`: the transport.  Handshakes that may still succeed count as connections."""
 
-    def __init__(
-        self, tokens: TokenGate, hub: Hub, accept: Accept, is_full: Callable[[], bool]
-    ) -> None:
+    def __init__(self, tokens: TokenGate, hub: Hub, accept: Accept) -> None:
         self._tokens = tokens
         self._hub = hub
         self._accept = accept
-        self._is_full = is_full
+        self._pending = 0
 
     async def admit(self, sock: socket.socket, context: TransportContext) -> Admitted | None:
         """None: refused, the peer was answered and the socket is done with.  The whole handshake
@@ -62,16 +59,44 @@ class Admission:
     async def _decide(
         self, sock: socket.socket, request: UpgradeRequest, context: TransportContext
     ) -> Admitted | None:
+        self._pending += 1
+        try:
+            args, outcome = await self._check(request, context)
+            if isinstance(outcome, ServiceError):
+                await self._refuse(sock, request, context, args, outcome)
+                return None
+            assert args is not None
+            return await self._welcome(sock, request, context, args, *outcome)
+        finally:
+            self._pending -= 1
+
+    async def _check(
+        self, request: UpgradeRequest, context: TransportContext
+    ) -> tuple[ConnectArgs | None, ServiceError | tuple[Actor, LocalUser]]:
+        """The arguments if they could be parsed; an error, or whom to welcome (held)."""
         args: ConnectArgs | None = None
         try:
-            self._check_limit()
+            self._check_limit(context.config.max_connections)
             args = handshake.parse_arguments(request.query, request.compression_header)
             actor = await self._tokens.check(args.token)
             handshake.check_actor(args, actor)
-            user = await self._hub.hold(args.user_id)
+            return args, (actor, await self._hub.hold(args.user_id))
         except Exception as error:
-            await self._refuse(sock, request, context, args, _as_service_error(error))
-            return None
+            return args, _as_service_error(error)
+
+    def _check_limit(self, limit: int) -> None:
+        if len(self._hub.sessions) + self._pending > limit:
+            raise ServiceError(Code.CONNECTION_LIMIT, "this worker is full")
+
+    async def _welcome(
+        self,
+        sock: socket.socket,
+        request: UpgradeRequest,
+        context: TransportContext,
+        args: ConnectArgs,
+        actor: Actor,
+        user: LocalUser,
+    ) -> Admitted:
         try:
             transport = await self._accept(sock, request, context)
         except BaseException:
@@ -81,10 +106,6 @@ class Admission:
         if args.msg_resp:
             transport.put(OutFrame(handshake.answer(), Opcode.TEXT))
         return Admitted(args, actor, user, transport)
-
-    def _check_limit(self) -> None:
-        if self._is_full():
-            raise ServiceError(Code.CONNECTION_LIMIT, "this worker is full")
 
     async def _refuse(
         self,

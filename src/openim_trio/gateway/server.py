@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import uuid
+from collections.abc import Awaitable, Callable
 from itertools import count
 
 import structlog
@@ -45,6 +46,7 @@ HANDSHAKES_BEYOND = 1_000
 """connections above the limit that may be told so at the same time"""
 SWEEP_EVERY = 1.0
 YIELD_AFTER = 256
+RESTART_AFTER = 0.1
 
 log = structlog.get_logger()
 
@@ -85,9 +87,7 @@ class Gateway:
         self._watching = Watching(bus, self.presence)
         self._reconciler = Reconciler(self.hub, self._fanout, services)
         self._dispatcher = Dispatcher(self._config, services, self._filler, self._watching, metrics)
-        self._admission = Admission(
-            services.tokens, self.hub, TRANSPORTS[self._config.transport], self._is_full
-        )
+        self._admission = Admission(services.tokens, self.hub, TRANSPORTS[self._config.transport])
         self._listen_to_bus()
 
     def _listen_to_bus(self) -> None:
@@ -115,11 +115,8 @@ class Gateway:
         try:
             async with trio.open_nursery() as nursery:
                 context = TransportContext(self._config, self._metrics, self._flusher, nursery)
-                for part in (self._flusher, self._fanout, self.hub, self._filler):
-                    nursery.start_soon(part.run)
-                for other in (self.presence, self._watching, self._reconciler):
-                    nursery.start_soon(other.run)
-                nursery.start_soon(self._sweep)
+                for part in self._parts():
+                    nursery.start_soon(_keep_running, part)
                 await self._listen_for_workers()
                 task_status.started()
 
@@ -136,15 +133,24 @@ class Gateway:
             for session in list(self.hub.sessions.values()):
                 session.transport.abort()
 
+    def _parts(self) -> list[Callable[[], Awaitable[None]]]:
+        return [
+            self._flusher.run,
+            self._fanout.run,
+            self._filler.run,
+            self._sweep,
+            self.hub.run,
+            self.presence.run,
+            self._watching.run,
+            self._reconciler.run,
+        ]
+
     async def _listen_for_workers(self) -> None:
         try:
             await self._bus.subscribe([ALL_WORKERS, worker_channel(self.worker)])
         except SequencerUnavailable as error:
             # They stay wanted; until they are heard, handshakes are refused anyway.
             log.warning("gateway_starts_without_bus", reason=str(error))
-
-    def _is_full(self) -> bool:
-        return len(self.hub.sessions) >= self._config.max_connections
 
     def _may_accept(self) -> bool:
         limit = min(self._config.max_connections + HANDSHAKES_BEYOND, self._descriptors)
@@ -178,6 +184,13 @@ class Gateway:
             admitted.args.sdk_version,
         )
         self._metrics.connections.inc()
+        log.debug(
+            "connected",
+            conn_id=session.conn_id,
+            user_id=session.user_id,
+            platform=int(session.platform),
+            operation_id=admitted.args.operation_id[:128],
+        )
         try:
             self.hub.attach(admitted.user, session)
             await self._register(session)
@@ -190,6 +203,7 @@ class Gateway:
             self.hub.detach(admitted.user, session)
             self.hub.release(admitted.user)
             self._metrics.connections.dec()
+            log.debug("disconnected", conn_id=session.conn_id)
 
     async def _register(self, session: Session) -> None:
         """Apply the login policy to the user's other connections and tokens."""
@@ -261,3 +275,13 @@ class Gateway:
             log.info("kicked", conn_id=session.conn_id, platform=int(session.platform))
             self._metrics.kicks.inc()
             session.kick()
+
+
+async def _keep_running(part: Callable[[], Awaitable[None]]) -> None:
+    """A fault in one connection's or one message's handling must not end the others."""
+    while True:
+        try:
+            await part()
+        except Exception:
+            log.exception("gateway_part_failed", part=getattr(part, "__qualname__", ""))
+            await trio.sleep(RESTART_AFTER)

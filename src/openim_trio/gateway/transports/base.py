@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import attrs
+import structlog
 import trio
 
 from openim_trio.config.model import GatewayConfig
@@ -19,6 +20,8 @@ from openim_trio.gateway.machines.deliver import Outbox, Put
 from openim_trio.gateway.outgoing import OutFrame
 from openim_trio.observability.metrics import Metrics
 from openim_trio.wire.frames import Message
+
+log = structlog.get_logger()
 
 CLOSE_GRACE = 3.0
 """seconds that a peer has to answer a close frame"""
@@ -92,7 +95,11 @@ class TickFlusher:
         batch = self._dirty[: self.YIELD_AFTER]
         del self._dirty[: self.YIELD_AFTER]
         for flush in batch:
-            flush()
+            try:
+                flush()
+            except Exception:
+                # The others of the batch count on being sent.
+                log.exception("flush_failed")
 
     async def run(self) -> None:
         while True:
