@@ -12,7 +12,7 @@ import pytest
 import trio
 from quart_trio import QuartTrio
 
-from openim_trio.api.endpoint import Surroundings, endpoint
+from openim_trio.api.endpoint import Surroundings, endpoint, within
 from openim_trio.api.marks import Text
 from openim_trio.api.permissions import (
     ADMIN,
@@ -224,6 +224,20 @@ async def test_a_crash_shows_nothing_of_its_insides(app: QuartTrio) -> None:
 async def test_a_handler_is_given_so_much_time(app: QuartTrio) -> None:
     status, answer = await post(app, "/t/forever")
     assert (status, answer["errCode"]) == (200, 90002)
+
+
+async def test_a_client_that_goes_away_leaves_nothing_half_done() -> None:
+    steps = []
+
+    async def work() -> None:
+        steps.append("begun")
+        await trio.lowlevel.checkpoint()
+        steps.append("done")
+
+    with trio.CancelScope() as client:
+        client.cancel()
+        await within(5, work)
+    assert steps == ["begun", "done"]
 
 
 async def test_unknown_paths_and_methods_are_plain_text(app: QuartTrio) -> None:

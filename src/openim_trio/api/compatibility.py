@@ -25,7 +25,11 @@ and 500 when the server itself failed.
 - A wrong content element in `/msg/send_msg` is errCode 1001 and names the field; in OpenIM it is
   500 without a reason.
 - Tokens are never shown: the `token` of `/user/get_users_online_status` is empty.
-- `/msg/delete_msg_physical`: `timestamp` is an age in seconds.
-- A page holds at most 10,000 items, a list of IDs in a request as many.
+- `/msg/delete_msg_physical` erases what is older than `timestamp` seconds in the named
+  conversations, and only there.
+- `/msg/batch_send_msg` takes sessionType 1 and 4: into a group one message is enough.
+- sessionType 2 is refused everywhere; `/group/get_group_member_list` applies its filter.
+- A page holds at most 10,000 items, a list of IDs in a request as many; an ID has at most 256
+  characters.
 - Storage that does not answer is errCode 90002: the same request may be sent again.
 """
