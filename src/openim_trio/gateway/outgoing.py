@@ -24,7 +24,7 @@ class OutFrame:
     be let go when a reader is slow (`droppable`); replies never.
     """
 
-    __slots__ = ("_wire", "conversation", "droppable", "opcode", "payload", "seq")
+    __slots__ = ("_wire", "conversation", "droppable", "opcode", "payload", "seq", "size")
 
     def __init__(
         self,
@@ -36,6 +36,7 @@ class OutFrame:
         droppable: bool = False,
     ) -> None:
         self.payload = payload
+        self.size = len(payload)
         self.opcode = opcode
         self.conversation = conversation
         self.seq = seq
@@ -48,10 +49,6 @@ class OutFrame:
         if self._wire is None:
             self._wire = frames.encode_frame(self.opcode, self.payload)
         return self._wire
-
-    @property
-    def size(self) -> int:
-        return len(self.payload)
 
 
 def close_frame(code: int, reason: str = "") -> OutFrame:

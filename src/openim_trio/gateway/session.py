@@ -19,7 +19,7 @@ from openim_trio.domain.actors import Actor
 from openim_trio.domain.errors import Code, ServiceError, args_error
 from openim_trio.domain.platforms import Platform
 from openim_trio.domain.rows import RowKind
-from openim_trio.gateway.machines.deliver import Offer, Positions
+from openim_trio.gateway.machines.deliver import STORED, Offer, Positions
 from openim_trio.gateway.machines.receive import Pong, Receive, Violation
 from openim_trio.gateway.machines.retry import Debt, Retry
 from openim_trio.gateway.outgoing import Opcode, OutFrame
@@ -258,6 +258,8 @@ class Session:
 
     def _put(self, frame: OutFrame) -> None:
         verdict = self.transport.put(frame)
+        if verdict is STORED:
+            return
         if verdict.let_go:
             self._dispatcher.metrics.slow_reader_drops.inc(verdict.let_go)
         now = trio.current_time() if verdict.owed else 0.0

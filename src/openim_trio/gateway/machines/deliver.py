@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from enum import Enum
 
 import attrs
@@ -33,59 +32,58 @@ class Outbox:
 
     When it is full, the newest push of each conversation stays and those before are let go (the
     client sees the gap in seqs and pulls).  Where even that is too much, the oldest pushes go,
-    down to half the limit.  Replies are never let go.
+    down to half the limit.  Replies are never let go.  `size`: payload bytes waiting.
     """
 
-    __slots__ = ("_bytes", "_frames", "_max_bytes", "_max_frames")
+    __slots__ = ("_frames", "_max_bytes", "_max_frames", "size")
 
     def __init__(self, max_frames: int, max_bytes: int) -> None:
-        self._frames: deque[OutFrame] = deque()
-        self._bytes = 0
+        self._frames: list[OutFrame] = []  # short, and an empty deque is ten times larger
+        self.size = 0
         self._max_frames = max_frames
         self._max_bytes = max_bytes
 
     def __len__(self) -> int:
         return len(self._frames)
 
-    @property
-    def size(self) -> int:
-        """Payload bytes waiting."""
-        return self._bytes
-
     def put(self, frame: OutFrame) -> Put:
         self._frames.append(frame)
-        self._bytes += frame.size
-        if not self._full(self._max_frames, self._max_bytes):
-            return STORED
-        return self._make_room()
+        self.size += frame.size
+        return self._make_room() if self._full() else STORED
 
     def take(self, limit: int) -> list[OutFrame]:
         """The next frames in order: at least one, and further ones up to `limit` bytes in all."""
-        taken: list[OutFrame] = []
+        if self.size <= limit:
+            taken, self._frames = self._frames, []
+            self.size = 0
+            return taken
         total = 0
-        while self._frames:
-            size = self._frames[0].size
-            if taken and total + size > limit:
+        for number, frame in enumerate(self._frames):
+            if number and total + frame.size > limit:
                 break
-            taken.append(self._frames.popleft())
-            total += size
-        self._bytes -= total
+            total += frame.size
+        else:
+            number += 1
+        taken = self._frames[:number]
+        del self._frames[:number]
+        self.size -= total
         return taken
 
     def clear(self) -> None:
         self._frames.clear()
-        self._bytes = 0
+        self.size = 0
 
-    def _full(self, max_frames: int, max_bytes: int) -> bool:
+    def _full(self) -> bool:
         # One frame alone may be larger than the limit: an answer to a pull is.
-        return len(self._frames) > max_frames or (self._bytes > max_bytes and len(self._frames) > 1)
+        number = len(self._frames)
+        return number > self._max_frames or (self.size > self._max_bytes and number > 1)
 
     def _make_room(self) -> Put:
         let_go = self._drop_superseded()
         owed: list[OutFrame] = []
-        if self._full(self._max_frames, self._max_bytes):
+        if self._full():
             owed = self._drop_oldest()
-        overflow = self._full(self._max_frames, self._max_bytes)
+        overflow = self._full()
         return Put(let_go + len(owed), tuple(owed), overflow)
 
     def _drop_superseded(self) -> int:
@@ -106,7 +104,7 @@ class Outbox:
         """Only one push of each conversation is left: let the oldest go, down to half."""
         kept: list[OutFrame] = []
         owed: list[OutFrame] = []
-        frames, size = len(self._frames), self._bytes
+        frames, size = len(self._frames), self.size
         for frame in self._frames:
             too_much = frames > self._max_frames // 2 or size > self._max_bytes // 2
             if frame.droppable and too_much:
@@ -119,8 +117,8 @@ class Outbox:
         return owed
 
     def _replace(self, kept: list[OutFrame]) -> None:
-        self._frames = deque(kept)
-        self._bytes = sum(frame.size for frame in kept)
+        self._frames = kept
+        self.size = sum(frame.size for frame in kept)
 
 
 class Offer(Enum):

@@ -7,7 +7,6 @@ with a deadline, exists only while the kernel's buffer is full.
 from __future__ import annotations
 
 import socket
-from collections import deque
 
 import trio
 
@@ -55,7 +54,7 @@ class LeanTransport:
         self._context = context
         self._outbox = context.outbox()
         self._reader = FrameReader(context.config.max_frame)
-        self._events: deque[Message | Close | ProtocolError] = deque()
+        self._events: list[Message | Close | ProtocolError] = []  # the next one last
         self._partial = b""
         self._dirty = False
         self._draining = False
@@ -78,7 +77,7 @@ class LeanTransport:
     async def receive(self) -> Message | None:
         while True:
             while self._events:
-                event = self._events.popleft()
+                event = self._events.pop()
                 if isinstance(event, Close):
                     self._peer_closed(event.code)
                 elif isinstance(event, ProtocolError):
@@ -102,7 +101,8 @@ class LeanTransport:
             self._feed(data)
 
     def _feed(self, data: bytes) -> None:
-        """Sort what came: messages and the peer's close in order, pings are answered here."""
+        """Sort what came: messages and the peer's close in order, pings are answered here.
+        Called when all earlier events were taken."""
         error: ProtocolError | None = None
         try:
             events = self._reader.feed(data)
@@ -116,6 +116,7 @@ class LeanTransport:
                 self._put_own(OutFrame(event.data, Opcode.PONG))
         if error is not None:
             self._events.append(error)
+        self._events.reverse()
 
     def _peer_closed(self, code: int) -> None:
         if self._sealed:
@@ -139,7 +140,7 @@ class LeanTransport:
         ):
             self._send_or_drain()  # a burst in one tick says nothing about the reader
         verdict = self._outbox.put(frame)
-        if not verdict.overflow:
+        if not self._dirty and not verdict.overflow:
             self._mark_dirty()
         return verdict
 
@@ -168,12 +169,7 @@ class LeanTransport:
 
     def _send_waiting(self) -> bool:
         """Give the kernel what it takes.  False: its buffer is full."""
-        while not self._closed:
-            data = self._partial or self._next_portion()
-            if not data:
-                if self._sealed:
-                    self._sent_everything()
-                return True
+        while data := self._partial or self._next_portion():
             try:
                 sent = self._sock.send(data)
             except BlockingIOError:
@@ -181,12 +177,17 @@ class LeanTransport:
             except OSError:
                 self.abort()
                 return True
-            self._partial = data[sent:]
-            if self._partial:
+            if sent < len(data):
+                self._partial = data[sent:]
                 return False
+            self._partial = b""
+        if self._sealed and not self._closed:
+            self._sent_everything()
         return True
 
     def _next_portion(self) -> bytes:
+        if not self._outbox:
+            return b""
         taken = self._outbox.take(TAKE_BYTES)
         if len(taken) == 1:
             return taken[0].wire
