@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 import os
 import random
+import socket
 from collections.abc import Callable
 from functools import partial
 
 import attrs
 import pytest
 import trio
+import trio.lowlevel
 
 from openim_trio.config.model import GatewayConfig
 from openim_trio.domain.errors import Code, ServiceError
+from openim_trio.gateway import fanout, session
 from openim_trio.services.control import Kick, MembershipChanged, user_channel
-from openim_trio.wire import frames
+from openim_trio.wire import bus_message, frames
+from openim_trio.wire.bus_message import BusKind, BusMessage
 from openim_trio.wire.identifiers import Req
 from openim_trio.wire.proto import msg_pb2, push_pb2, sdkws_pb2
 from tests.support.client import (
@@ -521,6 +526,118 @@ async def test_messages_of_a_lost_subscription_are_shown(
         ]
         assert served.services.losses == 1
         assert served.metric("reconciled_total") == 4
+
+
+async def test_a_head_note_makes_unpublished_rows_seen(config: GatewayConfig, world: World) -> None:
+    def note(conversation: str) -> None:
+        head = len(world.rows[conversation])
+        payload = bus_message.encode(BusMessage(BusKind.HEAD, conversation, head))
+        world.broker.publish(user_channel("b"), payload)
+
+    old = world.store(text_message("x", "b"))[1]
+    old.sendTime -= 60_000
+    async with serving(world, config) as served, connected(served.port, login("b")) as b:
+        note("si_b_x")  # from before the connection: the client's own sync has it
+        world.say(text_message("a", "b"))
+        for _ in range(2):
+            world.store(text_message("a", "b"))
+        note("si_a_b")
+        assert [(await b.next_push())[1].seq for _ in range(3)] == [1, 2, 3]
+        world.store(text_message("c", "b"))
+        note("si_b_c")  # nothing of it was shown yet, and it is new
+        assert (await b.next_push())[0] == "si_b_c"
+
+
+async def test_a_given_up_slot_moves_the_position(config: GatewayConfig, world: World) -> None:
+    async with serving(world, config) as served, connected(served.port, login("b")) as b:
+        world.say(text_message("a", "b"))
+        row = world.store(text_message("a", "b"))[1]
+        tombstone = BusMessage(BusKind.TOMBSTONE, "si_a_b", row.seq)
+        world.broker.publish(user_channel("b"), bus_message.encode(tombstone))
+        world.say(text_message("a", "b"))
+        assert [(await b.next_push())[1].seq for _ in range(2)] == [1, 3]
+        assert not [r for r in served.services.requests if r.startswith("rows")]
+
+
+async def test_more_conversations_than_the_outbox_holds_are_shown_again(world: World) -> None:
+    """Nothing of them waits any more after the overflow, so the client could not see a gap."""
+    small = GatewayConfig(outbox_frames=16, outbox_bytes=100_000_000)
+    async with (
+        serving(world, small) as served,
+        connected(served.port, login("b", gzip=False), buffer=4096) as b,
+    ):
+        b.reading = trio.Event()
+        senders = [f"s{number:03}" for number in range(200)]
+        for sender in senders:
+            world.say(text_message(sender, "b", "y" * 40_000))
+            await trio.lowlevel.checkpoint()
+        await until(lambda: served.metric("slow_reader_drops_total") > 0)
+        b.reading.set()
+        seen = {(await b.next_push())[1].sendID for _ in senders}
+        assert seen == set(senders)
+
+
+@pytest.mark.parametrize("req", [Req.NEWEST_SEQ, Req.SEND])
+async def test_what_takes_too_long_is_answered(
+    config: GatewayConfig, world: World, monkeypatch: pytest.MonkeyPatch, req: Req
+) -> None:
+    monkeypatch.setattr(session, "REQUEST_LIMIT", 0.2)
+    world.pull_delay = 60
+    world.held = []
+    async with serving(world, config) as served, connected(served.port, login("a")) as a:
+        body = text_message("a", "b") if req is Req.SEND else sdkws_pb2.GetMaxSeqReq()
+        assert (await a.request(req, body)).err_code == 90004
+        world.pull_delay = 0
+        world.let_go()  # a late answer to the send is let go
+        await a.call(Req.NEWEST_SEQ, sdkws_pb2.GetMaxSeqReq(), sdkws_pb2.GetMaxSeqResp)
+
+
+async def test_without_the_bus_handshakes_are_refused_and_hold_nothing(
+    config: GatewayConfig, world: World
+) -> None:
+    async with serving(world, config) as served:
+        served.bus.lose()
+        with pytest.raises(Refused) as caught:
+            stream = await trio.open_tcp_stream("127.0.0.1", served.port)
+            async with stream:
+                await open_upgraded(stream, login("a").query())
+        assert caught.value.code == 90002
+        assert not served.gateway.hub.users
+        assert "u:a" not in served.bus.channels
+        served.bus.restore()
+        async with connected(served.port, login("a")):
+            pass
+
+
+async def test_a_full_queue_from_the_bus_is_made_up_for(
+    config: GatewayConfig, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fanout, "QUEUE_LIMIT", 5)
+    async with serving(world, config) as served, connected(served.port, login("b")) as b:
+        world.say(text_message("a", "b"))
+        await b.next_push()
+        for _ in range(50):  # in one tick: nothing is taken off meanwhile
+            world.say(text_message("a", "b"))
+        assert [(await b.next_push())[1].seq for _ in range(50)] == list(range(2, 52))
+        assert served.services.losses > 0
+
+
+async def test_descriptors_that_run_out_only_pause_accepting(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, failures = socket.socket.accept, []
+
+    def accept(self: socket.socket) -> tuple[socket.socket, object]:
+        if len(failures) < 2:
+            failures.append(None)
+            raise OSError(errno.EMFILE, "too many open files")
+        return real(self)
+
+    async with serving(world, GatewayConfig()) as served:
+        monkeypatch.setattr(socket.socket, "accept", accept)
+        async with connected(served.port, login("a")) as a:
+            assert len(failures) == 2
+            await a.call(Req.NEWEST_SEQ, sdkws_pb2.GetMaxSeqReq(), sdkws_pb2.GetMaxSeqResp)
 
 
 async def test_a_kick_missed_during_a_loss_is_made_up_for(

@@ -88,9 +88,15 @@ class Reconciler:
         not_before = int((time.time() - ago) * 1000) - ALLOWANCE_MS
         users = list(self._hub.users.values())
         log.info("reconciling", users=len(users), lost_for=round(ago, 3))
-        await self._check_logins(list(self._hub.sessions.values()))
         waiting = iter(users)
         failures: list[Exception] = []
+
+        async def look_at_logins() -> None:
+            try:
+                await self._check_logins(list(self._hub.sessions.values()))
+                await self._register_again()
+            except _AWAY as error:
+                failures.append(error)
 
         async def look_at_some() -> None:
             for user in waiting:
@@ -102,6 +108,7 @@ class Reconciler:
                     failures.append(error)
 
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(look_at_logins)
             for _ in range(USERS_AT_ONCE):
                 nursery.start_soon(look_at_some)
         if failures:
@@ -143,25 +150,32 @@ class Reconciler:
 
     # -- logins ------------------------------------------------------------------------------------
 
-    async def _check_logins(self, sessions: Sequence[Session]) -> None:
-        """Kick who missed a kick; register again who did not hear its own registration."""
+    async def _check_logins(self, sessions: Sequence[Session]) -> list[Session]:
+        """Kick who missed a kick.  Returns the others."""
+        good: list[Session] = []
         for at in range(0, len(sessions), SESSIONS_PER_CHECK):
             batch = sessions[at : at + SESSIONS_PER_CHECK]
             refused = await self._services.tokens.refused([s.actor for s in batch])
             for session in batch:
                 if session.actor.token_hash in refused:
                     session.kick()
-        await self._register_again()
+                else:
+                    good.append(session)
+        return good
 
     async def _register_again(self) -> None:
+        """Who did not hear its own registration: the message was lost, and kicked nobody."""
         oldest = int(time.time() * 1000) - int(REGISTERED_WITHIN * 1000)
-        for session in list(self._hub.sessions.values()):
-            if (
-                not session.kickable
-                and session.connected_at < oldest
-                and not session.transport.closing
-            ):
-                await self._services.tokens.connected(session.actor)
+        unheard = [
+            session
+            for session in self._hub.sessions.values()
+            if not session.kickable
+            and session.connected_at < oldest
+            and not session.transport.closing
+        ]
+        # Somebody may have logged in since: then it is this one that goes.
+        for session in await self._check_logins(unheard):
+            await self._services.tokens.connected(session.actor)
 
     # -- now and then ------------------------------------------------------------------------------
 
