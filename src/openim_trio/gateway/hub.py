@@ -20,13 +20,15 @@ from openim_trio.services.control import MembershipChanged, group_channel, user_
 @attrs.define(slots=True, eq=False)
 class LocalUser:
     """`holders`: connections, and handshakes that are about to become one.  `groups`: None until
-    read from the store; what is said about them meanwhile is kept in `said`."""
+    read from the store; what is said about them meanwhile is kept in `said`.  `changes`: how often
+    the groups changed, for who reads them anew."""
 
     user_id: str
     sessions: list[Session] = attrs.field(factory=list)
     holders: int = 0
     groups: set[str] | None = None
     said: list[tuple[str, bool]] = attrs.field(factory=list)
+    changes: int = 0
 
 
 class Hub:
@@ -112,6 +114,7 @@ class Hub:
         for is_member, ids in ((True, change.added), (False, change.removed)):
             if user.user_id not in ids:
                 continue
+            user.changes += 1
             if user.groups is None:
                 user.said.append((change.group_id, is_member))
             elif is_member:
@@ -119,8 +122,16 @@ class Hub:
             else:
                 self._leave(user, change.group_id)
 
-    def set_groups(self, user: LocalUser, groups: set[str]) -> None:
+    async def read_groups_again(self, user: LocalUser) -> set[str]:
         """What the store says, after changes may have been missed."""
+        while True:
+            changes = user.changes
+            groups = set(await self._memberships(user.user_id))
+            if user.changes == changes:
+                self._set_groups(user, groups)
+                return groups
+
+    def _set_groups(self, user: LocalUser, groups: set[str]) -> None:
         if user.groups is None or user.holders == 0:
             return
         for group in user.groups - groups:

@@ -76,8 +76,9 @@ class Reconciler:
                     await self._after_loss(since)
                 if joined:
                     await self._look_at_groups(joined)
-            except _AWAY as error:
-                log.warning("reconcile_postponed", reason=str(error))
+            except Exception as error:
+                away = isinstance(error, _AWAY)
+                log.warning("reconcile_postponed", reason=str(error), exc_info=not away)
                 await trio.sleep(RETRY_AFTER)
                 self._on_joined(list(joined))
                 if since is not None:
@@ -117,8 +118,7 @@ class Reconciler:
     async def _look_at_user(self, user: LocalUser, not_before: int) -> None:
         if not user.holders:
             return
-        groups = set(await self._services.memberships(user.user_id))
-        self._hub.set_groups(user, groups)
+        groups = await self._hub.read_groups_again(user)
         ids = await self._services.conversation_ids(user.user_id)
         heads = await self._services.heads.heads(without_left_groups(ids, groups))
         for session in user.sessions:
