@@ -11,11 +11,11 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from json import dumps
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import attrs
 import trio
-from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket_url
+from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
 
 from openim_trio.wire.compression import compress, decompress
 from openim_trio.wire.envelope import GOB, JSON, Request, Response
@@ -24,6 +24,8 @@ from openim_trio.wire.proto import msg_pb2, sdkws_pb2
 
 LARGEST_FRAME = 1 << 20
 ANSWER_TIMEOUT = 15.0
+HANDSHAKE_TIMEOUT = 5.0
+CLOSE_TIMEOUT = 2.0
 
 
 class Refused(Exception):
@@ -52,6 +54,8 @@ class WireClient:
         self.user = user
         self.kicked = trio.Event()
         self.closed = trio.Event()
+        self.close_code: int | None = None
+        """what the server said at the end, 1006 if nothing"""
         self.received: list[Received] = []
         self._websocket = websocket
         self._codec = JSON if json else GOB
@@ -74,6 +78,8 @@ class WireClient:
             await self._websocket.send_message(compress(payload) if self._gzip else payload)
             with trio.fail_after(ANSWER_TIMEOUT):
                 answer = await receive.receive()
+        except trio.EndOfChannel:
+            raise ConnectionClosed(self._websocket.closed) from None
         finally:
             self._waiting.pop(incr, None)
         if answer.err_code:
@@ -127,16 +133,26 @@ class WireClient:
     async def wait_for_id(self, client_msg_id: str) -> Received:
         return await self.wait_for(lambda r: r.message.clientMsgID == client_msg_id)
 
+    async def received_after(self, count: int) -> list[Received]:
+        """What came after the first `count` messages; waits for one.  Empty: nothing more comes."""
+        async with self._arrival:
+            while len(self.received) == count and not self.closed.is_set():
+                await self._arrival.wait()
+            return self.received[count:]
+
     async def listen(self) -> None:
         try:
             while True:
                 payload = await self._websocket.get_message()
                 if isinstance(payload, bytes):
                     await self._frame(payload)
-        except ConnectionClosed:
+        except ConnectionClosed as over:
+            self.close_code = over.reason.code if over.reason else None
             self.closed.set()
             for waiting in self._waiting.values():
                 waiting.close()
+            async with self._arrival:
+                self._arrival.notify_all()
 
     async def _frame(self, payload: bytes) -> None:
         if self._gzip:
@@ -200,10 +216,17 @@ async def connected(
 ) -> AsyncIterator[WireClient]:
     """Log in over ws:// `address`.  `json`: the envelope of the JavaScript SDK; otherwise that of
     the native ones, gob and gzip.  Leaving closes the connection."""
-    url = login_url(address, user, token, platform=platform, json=json)
-    async with open_websocket_url(url, max_message_size=LARGEST_FRAME) as websocket:
+    url = urlsplit(login_url(address, user, token, platform=platform, json=json))
+    stream = await trio.open_tcp_stream(str(url.hostname), int(url.port or 80))
+    # A connection that breaks is left open by trio-websocket; whoever opened the stream closes it.
+    async with stream, trio.open_nursery() as nursery:
+        with trio.fail_after(HANDSHAKE_TIMEOUT):
+            websocket = await wrap_client_stream(
+                nursery, stream, url.netloc, f"/?{url.query}", max_message_size=LARGEST_FRAME
+            )
         client = WireClient(user, websocket, json=json)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(client.listen)
-            yield client
-            nursery.cancel_scope.cancel()
+        nursery.start_soon(client.listen)
+        yield client
+        with trio.move_on_after(CLOSE_TIMEOUT):
+            await websocket.aclose()
+        nursery.cancel_scope.cancel()

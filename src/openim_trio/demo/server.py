@@ -20,11 +20,12 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import attrs
 
 ADMIN = "imAdmin"
+SERVE = (sys.executable, "-m", "openim_trio", "serve")
 
 
 @attrs.frozen
@@ -37,6 +38,7 @@ class Server:
     pid: int
     workers: int
     secret: str = attrs.field(repr=False)
+    process: subprocess.Popen[str] = attrs.field(repr=False)
 
     @property
     def ws_address(self) -> str:
@@ -106,12 +108,18 @@ def wait_ready(process: subprocess.Popen[str], seconds: float = 90) -> tuple[str
 
 @contextmanager
 def running_server(
-    workers: int, *, settings: dict[str, str] | None = None, directory: Path | None = None
+    workers: int,
+    *,
+    settings: dict[str, str] | None = None,
+    directory: Path | None = None,
+    secret: str = "",
+    log: IO[str] | None = None,
+    command: Sequence[str] = SERVE,
 ) -> Iterator[Server]:
     """A server with embedded engines on free ports; stopped and (unless `directory` is given) its
-    data removed at the end."""
+    data removed at the end.  Its log goes to `log`, or to stderr."""
     data = directory or Path(tempfile.mkdtemp(prefix="openim-trio-"))
-    secret = secrets.token_urlsafe(32)
+    secret = secret or secrets.token_urlsafe(32)
     environment = {
         **os.environ,
         "OPENIM_TRIO_AUTH__SECRET": secret,
@@ -119,14 +127,15 @@ def running_server(
         **(settings or {}),
     }
     process = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
-        [sys.executable, "-m", "openim_trio", "serve", "--data-dir", str(data), "--ws-port", "0",
-         "--api-port", "0", "--workers", str(workers)],
-        stdout=subprocess.PIPE, text=True, env=environment,
+        [*command, "--data-dir", str(data), "--ws-port", "0", "--api-port", "0",
+         "--workers", str(workers)],
+        stdout=subprocess.PIPE, stderr=log, text=True, env=environment,
     )  # fmt: skip
     try:
         ws, api, count = wait_ready(process)
         host, _, ws_port = ws.rpartition(":")
-        yield Server(host, int(ws_port), int(api.rpartition(":")[2]), process.pid, count, secret)
+        api_port = int(api.rpartition(":")[2])
+        yield Server(host, int(ws_port), api_port, process.pid, count, secret, process)
     finally:
         process.send_signal(signal.SIGTERM)
         try:

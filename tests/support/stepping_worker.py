@@ -1,0 +1,136 @@
+"""A worker that kills itself at a step of an append when a test has ordered it to.
+
+The order is a file <key in hex>.<step> in the directory named by DEATHS, `order` writes it.  It is
+taken away by the worker that obeys, so that the next one survives.
+
+python -m tests.support.stepping_worker ORDERS_FD REPORTS_FD      (as the real one, which it is)
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from openim_trio.append.pipeline import AppendPipeline
+from openim_trio.append.ports import (
+    AdvanceBlock,
+    Advanced,
+    Behind,
+    Head,
+    ReserveBlock,
+    Reserved,
+    RowStore,
+    SeedBlock,
+    Sequencer,
+    Tail,
+    Unknown,
+)
+from openim_trio.append.requests import SideEffects
+from openim_trio.config.model import AppendConfig
+from openim_trio.domain.rows import Row, message_key
+from openim_trio.observability.metrics import Metrics
+from openim_trio.process import worker
+
+DEATHS = "STEPPING_DEATHS"
+STEPS = ("before_reserve", "reserve", "store", "effects", "advance")
+
+
+def order(directory: Path, step: str, sender: str, client_msg_id: str) -> Path:
+    """The worker that has done this step for this message dies.  The file is gone when it did."""
+    assert step in STEPS
+    file = directory / f"{message_key(sender, client_msg_id).hex()}.{step}"
+    file.touch()
+    return file
+
+
+def _die_if_ordered(step: str, keys: Iterable[bytes]) -> None:
+    for key in keys:
+        try:
+            (Path(os.environ[DEATHS]) / f"{key.hex()}.{step}").unlink()
+        except FileNotFoundError:
+            continue
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class SteppingSequencer:
+    def __init__(self, inner: Sequencer) -> None:
+        self._inner = inner
+
+    async def reserve(
+        self, token: bytes, blocks: Sequence[ReserveBlock]
+    ) -> list[Reserved | Unknown]:
+        keys = [[item.key for item in block.keys] for block in blocks]
+        _die_if_ordered("before_reserve", (key for block in keys for key in block))
+        results = await self._inner.reserve(token, blocks)
+        for block, result in zip(keys, results, strict=True):
+            if isinstance(result, Reserved):
+                _die_if_ordered("reserve", (block[index] for index in result.new))
+        return results
+
+    async def advance(
+        self, token: bytes, blocks: Sequence[AdvanceBlock]
+    ) -> list[Advanced | Behind | Unknown]:
+        results = await self._inner.advance(token, blocks)
+        for block, result in zip(blocks, results, strict=True):
+            if isinstance(result, Advanced):
+                _die_if_ordered("advance", (row.key for row in block.rows))
+        return results
+
+    async def seed(self, seeds: Sequence[SeedBlock]) -> list[bool]:
+        return await self._inner.seed(seeds)
+
+    async def heads(self, conversations: Sequence[str]) -> list[Head | Unknown]:
+        return await self._inner.heads(conversations)
+
+    async def release(self, token: bytes, conversations: Sequence[str]) -> None:
+        await self._inner.release(token, conversations)
+
+
+class SteppingRows:
+    def __init__(self, inner: RowStore) -> None:
+        self._inner = inner
+
+    async def insert(self, blocks: Sequence[Sequence[Row]]) -> list[bool]:
+        stored = await self._inner.insert(blocks)
+        for block, ok in zip(blocks, stored, strict=True):
+            if ok:
+                _die_if_ordered("store", (row.key for row in block))
+        return stored
+
+    async def read_above(self, conversation: str, seq: int, limit: int) -> list[Row]:
+        return await self._inner.read_above(conversation, seq, limit)
+
+    async def tails(self, conversations: Sequence[str], limit: int) -> list[Tail]:
+        return await self._inner.tails(conversations, limit)
+
+    async def find_key(self, conversation: str, key: bytes, since: int, upto: int) -> Row | None:
+        return await self._inner.find_key(conversation, key, since, upto)
+
+
+class SteppingEffects:
+    def __init__(self, inner: SideEffects) -> None:
+        self._inner = inner
+
+    async def apply(self, rows: Sequence[Row]) -> None:
+        await self._inner.apply(rows)
+        _die_if_ordered("effects", (row.key for row in rows))
+
+
+def stepping_pipeline(
+    sequencer: Sequencer,
+    rows: RowStore,
+    effects: SideEffects,
+    config: AppendConfig,
+    metrics: Metrics,
+) -> AppendPipeline:
+    return AppendPipeline(
+        SteppingSequencer(sequencer), SteppingRows(rows), SteppingEffects(effects), config, metrics
+    )
+
+
+if __name__ == "__main__":
+    # The composition root stays as it is; only the pipeline that it makes is wrapped.
+    worker.AppendPipeline = stepping_pipeline  # type: ignore[attr-defined, assignment]
+    worker.main()
