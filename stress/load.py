@@ -110,6 +110,7 @@ def run(
             **_by_role(server_processes, cpu, cpu_after),
             "load": round(sum(o.cpu for o in outcomes), 2),
         },
+        "append_ms": _append_means(server),
         "connect_seconds": round(connected, 2),
         "worker_bytes_per_connection": memory // max(1, len(users)),
         "mongod_bytes_written_per_message": (written_after - written) // max(1, accepted),
@@ -118,6 +119,26 @@ def run(
 
 def _written(mongod: psutil.Process | None) -> int:
     return figures.written_bytes(mongod) if mongod else 0
+
+
+def _append_means(server: Server) -> dict[str, float]:
+    """Mean milliseconds of each step of a flush, and messages per flush, over all workers and
+    since the server started."""
+    sums: dict[str, float] = {}
+    for line in server.get("/metrics")[1].decode().splitlines():
+        name, _, value = line.rpartition(" ")
+        if name.startswith(("openim_trio_append_seconds_", "openim_trio_batch_messages_")):
+            sums[name] = float(value)
+    means = {}
+    for name, count in sums.items():
+        base, _, rest = name.partition("_count")
+        if name.startswith("openim_trio_append_seconds_count") and count:
+            step = rest.partition('"')[2].partition('"')[0]
+            means[step] = round(sums[f"{base}_sum{rest}"] / count * 1000, 2)
+    flushes = sums.get("openim_trio_batch_messages_count", 0)
+    if flushes:
+        means["messages per flush"] = round(sums["openim_trio_batch_messages_sum"] / flushes, 1)
+    return means
 
 
 def _joined(parts: list[bytes]) -> array[float]:

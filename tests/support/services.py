@@ -21,6 +21,7 @@ from openim_trio.domain.records import GroupRecord, UserRecord
 from openim_trio.observability.metrics import Metrics
 from openim_trio.redisio.bus import Bus
 from openim_trio.redisio.connection import RedisConnection
+from openim_trio.redisio.own_reads import RedisOwnReads
 from openim_trio.redisio.sequencer import RedisSequencer
 from openim_trio.services import control
 from openim_trio.services.control import ControlMessage
@@ -110,6 +111,8 @@ class Bench:
     pipeline: AppendPipeline
     bus: Bus
     heard: Heard
+    redis: RedisConnection
+    prefix: str
 
     async def listen(self, *channels: str) -> None:
         await self.bus.subscribe(channels)
@@ -136,6 +139,12 @@ class Bench:
         )
         both = {**answer.msgs, **answer.notificationMsgs}
         return list(both[conversation].Msgs) if conversation in both else []
+
+    async def redis_forgets(self) -> None:
+        """Every key of this test is gone."""
+        keys = await self.redis.call("KEYS", f"{self.prefix}*")
+        if keys:
+            await self.redis.call("DEL", *keys)
 
     def on_message(self, channel: str, payload: bytes) -> None:
         self.heard.note(channel, payload)
@@ -177,7 +186,7 @@ async def open_bench(
         await store.create_indexes()
         connection = RedisConnection(redis, metrics)
         bus = Bus(redis, metrics)
-        effects = build_effects(store, bus)
+        effects = build_effects(store, bus, RedisOwnReads(connection, redis.prefix))
         server_changed: list[Callable[[], None]] = []
 
         def changed() -> None:
@@ -190,12 +199,13 @@ async def open_bench(
         services = build_services(
             store, pipeline, pipeline.heads, bus, config, metrics, effects=effects
         )
-        bench = Bench(services, store, pipeline, bus, Heard())
+        bench = Bench(services, store, pipeline, bus, Heard(), connection, redis.prefix)
         bus.on_message = bench.on_message
         bus.on_restored = lambda since: services.on_bus_lost()
         async with trio.open_nursery() as nursery:
             await nursery.start(connection.run)
             await nursery.start(bus.run)
+            await nursery.start(services.own_reads.run)
             await nursery.start(pipeline.run)
             await bus.subscribe(["w"])
             await services.start()

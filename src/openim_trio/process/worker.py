@@ -20,7 +20,7 @@ import trio
 from openim_trio.api.app import build_app, build_legacy_app
 from openim_trio.api.health import Health
 from openim_trio.append.pipeline import AppendPipeline
-from openim_trio.append.ports import SequencerUnavailable
+from openim_trio.append.ports import SequencerUnavailable, StoreUnavailable
 from openim_trio.config.model import Config
 from openim_trio.config.settings import from_document
 from openim_trio.gateway.server import Gateway
@@ -38,6 +38,7 @@ from openim_trio.process.status import CrashLoops, Draining, Gone, Order, Ready,
 from openim_trio.redisio.bus import Bus
 from openim_trio.redisio.connection import RedisConnection
 from openim_trio.redisio.errors import RedisReplyError
+from openim_trio.redisio.own_reads import RedisOwnReads
 from openim_trio.redisio.sequencer import RedisSequencer
 from openim_trio.services.control import ALL_WORKERS, WorkerGone, encode
 from openim_trio.services.services import Services, build_effects, build_services
@@ -74,6 +75,10 @@ class Worker:
         await self.gateway.drain(code)
         self.pipeline.close()
         await self.pipeline.drain()
+        try:
+            await self.services.own_reads.write()
+        except StoreUnavailable as error:
+            _log.warning("own_reads_not_written", reason=str(error))
 
     async def on_order(self, order: Order) -> None:
         if isinstance(order, Gone):
@@ -108,6 +113,7 @@ async def open_worker(
         worker = _build(config, name, metrics, store, redis, bus, directory)
         await connections.start(redis.run)
         await connections.start(bus.run)
+        await appending.start(worker.services.own_reads.run)
         await appending.start(worker.pipeline.run)
         await front.start(worker.peers.serve)
         await _serve(front, worker, listeners)
@@ -131,7 +137,7 @@ def _build(
     bus: Bus,
     directory: RunDirectory,
 ) -> Worker:
-    effects = build_effects(store, bus)
+    effects = build_effects(store, bus, RedisOwnReads(redis, config.redis.prefix))
     sequencer = RedisSequencer(
         redis, config.append, config.redis.prefix, lambda: pipeline.server_changed()
     )

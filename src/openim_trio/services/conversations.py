@@ -13,6 +13,7 @@ from openim_trio.services.announcer import Announcer
 from openim_trio.services.control import ALL_WORKERS, ConversationChanged
 from openim_trio.services.conversation_access import NOTHING
 from openim_trio.services.groups import GroupService
+from openim_trio.services.own_reads import OwnReads
 from openim_trio.services.ports import HeadReader
 from openim_trio.services.pulls import PullService
 from openim_trio.services.receive_options import ReceiveOptions
@@ -32,6 +33,7 @@ class ConversationService:
     def __init__(
         self,
         conversations: Conversations,
+        own_reads: OwnReads,
         versions: Versions,
         pulls: PullService,
         heads: HeadReader,
@@ -41,6 +43,7 @@ class ConversationService:
         announcer: Announcer,
     ) -> None:
         self._conversations = conversations
+        self._own_reads = own_reads
         self._versions = versions
         self._pulls = pulls
         self._heads = heads
@@ -117,7 +120,7 @@ class ConversationService:
     async def active(self, owner: str, count: int) -> jssdk_pb2.GetActiveConversationsResp:
         """Conversations with messages, each with its last one: pinned first, then the newest."""
         wanted = count if 0 < count <= MAX_ACTIVE else DEFAULT_ACTIVE
-        rows = await self._conversations.of_owner(owner)
+        rows = await self._own_reads.fresh(owner, await self._conversations.of_owner(owner))
         heads = await self._heads.heads([row.conversation_id for row in rows])
         used = [row for row in rows if heads.get(row.conversation_id, NOTHING).seq]
         used.sort(key=lambda row: (not row.is_pinned, -heads[row.conversation_id].send_time))
@@ -130,7 +133,7 @@ class ConversationService:
         self, owner: str, conversation_ids: Sequence[str]
     ) -> jssdk_pb2.GetConversationsResp:
         """The listed ones that exist."""
-        rows = await self._conversations.of_owner(owner)
+        rows = await self._own_reads.fresh(owner, await self._conversations.of_owner(owner))
         heads = await self._heads.heads([row.conversation_id for row in rows])
         by_id = {row.conversation_id: row for row in rows}
         wanted = [by_id[i] for i in dict.fromkeys(conversation_ids) if i in by_id]

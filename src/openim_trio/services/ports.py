@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from openim_trio.append.ports import Head
@@ -23,6 +23,16 @@ class HeadReader(Protocol):
     """`append.heads.Heads`."""
 
     async def heads(self, conversations: Sequence[str]) -> dict[str, Head]: ...
+
+
+class OwnReadNotes(Protocol):
+    """`redisio.own_reads.RedisOwnReads`.  Both raise SequencerUnavailable."""
+
+    async def put(self, seqs: Mapping[tuple[str, str], int]) -> None:
+        """(user, conversation) -> seq."""
+        ...
+
+    async def get(self, user_id: str, conversations: Sequence[str]) -> dict[str, int]: ...
 
 
 class Presence(Protocol):

@@ -26,6 +26,7 @@ from openim_trio.domain.records import ConversationRecord
 from openim_trio.domain.send_rules import STATUS_DELETED
 from openim_trio.domain.seq_ranges import SeqWindow
 from openim_trio.services.conversation_access import NOTHING, ConversationAccess, View
+from openim_trio.services.own_reads import OwnReads
 from openim_trio.services.ports import HeadReader
 from openim_trio.services.reading import Reader, Shown, Wanted
 from openim_trio.store.conversations import Conversations
@@ -61,12 +62,14 @@ class PullService:
         access: ConversationAccess,
         reader: Reader,
         conversations: Conversations,
+        own_reads: OwnReads,
         rows: MongoRows,
         heads: HeadReader,
     ) -> None:
         self._access = access
         self._reader = reader
         self._conversations = conversations
+        self._own_reads = own_reads
         self._rows = rows
         self._heads = heads
 
@@ -90,7 +93,9 @@ class PullService:
         self, req: msg_pb2.GetConversationsHasReadAndMaxSeqReq
     ) -> msg_pb2.GetConversationsHasReadAndMaxSeqResp:
         """Max, read seq and time of the last message, of all or the listed chats."""
-        rows = await self._rows_of(req.userID, req.conversationIDs)
+        rows = await self._own_reads.fresh(
+            req.userID, await self._rows_of(req.userID, req.conversationIDs)
+        )
         answer = msg_pb2.GetConversationsHasReadAndMaxSeqResp()
         heads = await self._heads.heads([row.conversation_id for row in rows])
         for row in rows:

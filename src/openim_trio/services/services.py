@@ -29,7 +29,8 @@ from openim_trio.services.groups import GroupService
 from openim_trio.services.memberships import Memberships
 from openim_trio.services.notifications import Notifications
 from openim_trio.services.online_push import OnlinePush
-from openim_trio.services.ports import HeadReader, Presence, Publisher
+from openim_trio.services.own_reads import OwnReads
+from openim_trio.services.ports import HeadReader, OwnReadNotes, Presence, Publisher
 from openim_trio.services.pulls import PullService
 from openim_trio.services.read_state import ReadStateService
 from openim_trio.services.reading import Reader
@@ -58,6 +59,7 @@ class Services:
     deletion: DeletionService
     clearing: ClearingService
     notifications: Notifications
+    own_reads: OwnReads
     heads: HeadReader
     _effects: MessageSideEffects
     _memberships: Memberships
@@ -106,9 +108,14 @@ class Services:
         self._effects.forget_all()
 
 
-def build_effects(store: Store, bus: Publisher) -> MessageSideEffects:
-    """What the append pipeline calls for stored messages."""
-    return MessageSideEffects(store.conversations, Memberships(store.groups), OnlinePush(bus))
+def build_effects(store: Store, bus: Publisher, notes: OwnReadNotes) -> MessageSideEffects:
+    """What the append pipeline calls for stored messages.  Its `own_reads` wants to be run."""
+    return MessageSideEffects(
+        store.conversations,
+        Memberships(store.groups),
+        OnlinePush(bus),
+        OwnReads(store.conversations, notes),
+    )
 
 
 def build_services(
@@ -132,7 +139,7 @@ def build_services(
     )
     access = ConversationAccess(store.conversations, store.bounds, memberships, heads)
     reader = Reader(store.rows, store.hidden, store.conversations)
-    pulls = PullService(access, reader, store.conversations, store.rows, heads)
+    pulls = PullService(access, reader, store.conversations, effects.own_reads, store.rows, heads)
     return Services(
         tokens=TokenService(store.tokens, users, config.auth, announcer),
         users=users,
@@ -141,6 +148,7 @@ def build_services(
         friends=FriendService(store.versions),
         conversations=ConversationService(
             store.conversations,
+            effects.own_reads,
             store.versions,
             pulls,
             heads,
@@ -165,6 +173,7 @@ def build_services(
             store.conversations, store.bounds, store.rows, heads, memberships, notifications
         ),
         notifications=notifications,
+        own_reads=effects.own_reads,
         heads=heads,
         effects=effects,
         memberships=memberships,

@@ -26,6 +26,7 @@ from openim_trio.services.caches import Cache
 from openim_trio.services.clock import now_ms
 from openim_trio.services.memberships import Memberships
 from openim_trio.services.online_push import OnlinePush, Unstored
+from openim_trio.services.own_reads import OwnReads
 from openim_trio.store.conversations import Conversations
 from openim_trio.wire.proto import sdkws_pb2
 
@@ -61,10 +62,15 @@ class MessageSideEffects:
     """Implements `append.requests.SideEffects`."""
 
     def __init__(
-        self, conversations: Conversations, memberships: Memberships, push: OnlinePush
+        self,
+        conversations: Conversations,
+        memberships: Memberships,
+        push: OnlinePush,
+        own_reads: OwnReads,
     ) -> None:
         self._conversations = conversations
         self.memberships = memberships
+        self.own_reads = own_reads
         self._push = push
         self._known: Cache[str, bool] = Cache(KNOWN_CONVERSATIONS, KNOWN_SECONDS)
 
@@ -73,10 +79,7 @@ class MessageSideEffects:
         if plan.first:
             await self._ensure_rows(plan.first)
         if plan.read:
-            await self._conversations.raise_read_seqs(
-                [(owner, conversation, seq) for (owner, conversation), seq in plan.read.items()],
-                durable=False,
-            )
+            await self.own_reads.raise_many(plan.read)
         if plan.mentions:
             await self._mark_mentions(plan.mentions)
 
