@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TypeVar
@@ -218,12 +218,14 @@ async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:
 
 @attrs.define(eq=False)
 class Chatter:
-    """`server` may be replaced by another one of the same site: everybody goes there."""
+    """`server` may be replaced by another one of the same site: everybody goes there.  `tokens`:
+    those of the bystanders too."""
 
     site: Site
     server: Server
     group: str
     admin: str
+    tokens: dict[str, str]
     people: dict[str, Person] = attrs.field(factory=dict)
     lines: list[Line] = attrs.field(factory=list)
     ending: bool = False
@@ -352,11 +354,15 @@ def _register(server: Server, users: list[str]) -> tuple[str, dict[str, str], st
 
 
 @asynccontextmanager
-async def chatting(site: Site, server: Server, *, pairs: int = 3) -> AsyncIterator[Chatter]:
-    """Pairs of users, all of them in one group too, connected and talking."""
+async def chatting(
+    site: Site, server: Server, *, pairs: int = 3, bystanders: Sequence[str] = ()
+) -> AsyncIterator[Chatter]:
+    """Pairs of users, connected and talking, all of them in one group with the bystanders, whom
+    the test plays."""
     users = [f"{side}{number}" for number in range(pairs) for side in ("left", "right")]
-    admin, tokens, group = await trio.to_thread.run_sync(_register, server, users)
-    chatter = Chatter(site, server, group, admin)
+    everybody = [*users, *bystanders]
+    admin, tokens, group = await trio.to_thread.run_sync(_register, server, everybody)
+    chatter = Chatter(site, server, group, admin, tokens)
     for number, user in enumerate(users):
         chatter.people[user] = Person(chatter, user, tokens[user], json=number % 3 == 2)
     async with trio.open_nursery() as nursery:

@@ -105,13 +105,24 @@ class Site:
 
 
 def metric(server: Server, name: str, **labels: str) -> float:
-    """A metric of all workers together; 0 if there is no such sample.  Labels in any order."""
-    status, text = server.get("/metrics")
+    """A metric of all workers together; 0 if there is no such sample."""
+    return sum(_samples(server, "/metrics", name, labels))
+
+
+def metric_of_workers(server: Server, name: str, **labels: str) -> list[float]:
+    """A metric of each worker that has it."""
+    return _samples(server, "/metrics?by=worker", name, labels)
+
+
+def _samples(server: Server, path: str, name: str, labels: dict[str, str]) -> list[float]:
+    status, text = server.get(path)
     assert status == 200
     wanted = {f'{label}="{value}"' for label, value in labels.items()}
+    found = []
     for line in text.decode().splitlines():
         sample, _, value = line.rpartition(" ")
         base, _, rest = sample.partition("{")
-        if base == f"openim_trio_{name}" and set(rest.rstrip("}").split(",")) - {""} == wanted:
-            return float(value)
-    return 0.0
+        given = {part for part in rest.rstrip("}").split(",") if part[:7] not in ("", "worker=")}
+        if base == f"openim_trio_{name}" and given == wanted:
+            found.append(float(value))
+    return found
