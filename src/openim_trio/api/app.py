@@ -9,6 +9,7 @@ from quart import Response, request
 from quart_trio import QuartTrio
 
 from openim_trio.api import json_body, openapi
+from openim_trio.api.at_once import limit_requests
 from openim_trio.api.endpoint import Surroundings, endpoint
 from openim_trio.api.health import Health
 from openim_trio.api.route_table import LEGACY, ROUTES
@@ -35,6 +36,7 @@ def build_app(
     _add_routes(app, routes, Surroundings(services, config, metrics))
     _add_health(app, health)
     _add_document(app, routes)
+    limit_requests(app, metrics)
     return app
 
 
@@ -42,6 +44,7 @@ def build_legacy_app(services: Services, config: Config, metrics: Metrics) -> Qu
     """Only POST /manager/send_msg, for `api.legacy_port`."""
     app = bare_app("openim_trio.api.legacy", config.api.max_body)
     _add_routes(app, [LEGACY], Surroundings(services, config, metrics))
+    limit_requests(app, metrics)
     return app
 
 
