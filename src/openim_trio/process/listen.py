@@ -12,6 +12,9 @@ import attrs
 from openim_trio.config.model import Config
 
 BACKLOG = 4096
+TAKES_NOTHING_MS = 30_000
+"""A REST client that takes nothing of its answer for so long is cut off, by the kernel: Hypercorn
+waits for it without a limit.  The gateway has its own (`gateway.write_timeout`)."""
 
 
 class ListenError(Exception):
@@ -48,8 +51,8 @@ def bound(config: Config) -> Iterator[Listeners]:
         legacy = config.api.legacy_port
         yield Listeners(
             bind("gateway.port", config.gateway.port),
-            bind("api.port", config.api.port),
-            bind("api.legacy_port", legacy) if legacy else None,
+            _cutting_off(bind("api.port", config.api.port)),
+            _cutting_off(bind("api.legacy_port", legacy)) if legacy else None,
         )
 
 
@@ -71,6 +74,12 @@ def _bind(host: str, port: int, key: str) -> socket.socket:
     except OSError as error:
         sock.close()
         raise ListenError(f"{host}:{port} ({key}): {error.strerror}") from error
+    return sock
+
+
+def _cutting_off(sock: socket.socket) -> socket.socket:
+    """Accepted connections have the limit from their listening socket."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TAKES_NOTHING_MS)
     return sock
 
 
