@@ -609,10 +609,11 @@ async def test_without_the_bus_handshakes_are_refused_and_hold_nothing(
             pass
 
 
+@pytest.mark.parametrize(("limit", "most"), [("QUEUE_LIMIT", 5), ("QUEUE_BYTES", 1_000)])
 async def test_a_full_queue_from_the_bus_is_made_up_for(
-    config: GatewayConfig, world: World, monkeypatch: pytest.MonkeyPatch
+    config: GatewayConfig, world: World, limit: str, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fanout, "QUEUE_LIMIT", 5)
+    monkeypatch.setattr(fanout, limit, most)
     async with serving(world, config) as served, connected(served.port, login("b")) as b:
         world.say(text_message("a", "b"))
         await b.next_push()

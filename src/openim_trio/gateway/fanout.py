@@ -1,8 +1,8 @@
 """From the bus to the connections.
 
 What the bus brings is queued and handed out by one task, in order, with a yield after 256 pushes.
-The queue is bounded: when it is full its contents are dropped and everything is looked through as
-after a lost subscription.
+The queue is bounded, in messages and bytes: when it is full its contents are dropped and everything
+is looked through as after a lost subscription.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from openim_trio.wire import bus_message
 from openim_trio.wire.bus_message import BusKind, BusMessage
 
 QUEUE_LIMIT = 20_000
+QUEUE_BYTES = 64 * 1024 * 1024
 YIELD_AFTER = 256
 RECENT_LIMIT = 10_000
 
@@ -46,15 +47,18 @@ class Fanout:
         self._flusher = flusher
         self._metrics = metrics
         self._queue: deque[tuple[str, bytes]] = deque()
+        self._queued_bytes = 0
         self._wake = trio.Event()
         self._last: tuple[bytes, BusMessage, Published] | None = None
 
     def on_message(self, channel: str, payload: bytes) -> None:
-        if len(self._queue) >= QUEUE_LIMIT:
+        if len(self._queue) >= QUEUE_LIMIT or self._queued_bytes >= QUEUE_BYTES:
             log.warning("fan_out_overflow", dropped=len(self._queue))
             self._queue.clear()
+            self._queued_bytes = 0
             self.on_overflow(trio.current_time())
         self._queue.append((channel, payload))
+        self._queued_bytes += len(payload)
 
     def on_chunk_end(self) -> None:
         self._wake.set()
@@ -65,6 +69,7 @@ class Fanout:
             self._wake = trio.Event()
             while self._queue:
                 channel, payload = self._queue.popleft()
+                self._queued_bytes -= len(payload)
                 try:
                     await self._hand_out(channel, payload)
                 except Exception:
