@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import attrs
@@ -10,7 +10,9 @@ import pytest
 import trio
 import trio.testing
 
+from openim_trio.append import seed
 from openim_trio.append.pipeline import AppendPipeline
+from openim_trio.append.ports import Tail
 from openim_trio.append.requests import Append, Appended
 from openim_trio.config.model import AppendConfig
 from openim_trio.domain.errors import Code, ServiceError
@@ -351,6 +353,39 @@ async def test_heads_come_from_the_sequencer_a_seed_or_the_store(
             heads = await w.pipeline.heads.heads(names)
             assert [heads[name].seq for name in names] == [1, 0]
             assert heads[CHAT].send_time == sent.send_time
+
+
+async def test_ends_of_busy_conversations_are_read_in_bounded_steps(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seed, "ROWS_AT_ONCE", 1_280)
+    reads: list[tuple[int, int]] = []
+    async with world(AppendConfig(batch=2_000)) as w:
+        names = [chat_with(f"x{n}") for n in range(12)]
+        for n in range(12):
+            for m in range(5 if n % 2 else 20):
+                await w.submit(text(f"{n}-{m}", peer=f"x{n}"))
+        await w.pipeline.drain()
+        tails = w.rows.tails
+
+        async def noted(conversations: Sequence[str], limit: int) -> list[Tail]:
+            reads.append((len(conversations), limit))
+            return await tails(conversations, limit)
+
+        monkeypatch.setattr(w.rows, "tails", noted)
+        monkeypatch.setattr(seed, "MIDDLE_TAILS", (18, 128))
+        w.sequencer.wipe()
+        heads = await w.pipeline.heads.heads(names)
+        assert [heads[name].seq for name in names] == [20, 5] * 6
+        assert reads == [(12, 16), (6, 18), (6, 128)]
+        reads.clear()
+        monkeypatch.setattr(seed, "ROWS_AT_ONCE", 500)
+        w.sequencer.wipe()
+        await w.pipeline.heads.heads(names)
+        assert reads == [(12, 16), (6, 18), (3, 128), (3, 128)]
+        # What was read deeper knows all keys: nothing has to be looked up.
+        await w.pipeline.append(text("0-0", peer="x0"))
+        assert w.rows.searches == 0
 
 
 async def test_recent_advances_are_repeated_on_another_server(

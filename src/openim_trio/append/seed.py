@@ -17,8 +17,11 @@ from openim_trio.observability.metrics import Metrics
 from openim_trio.wire.proto import sdkws_pb2
 
 SHORT_TAIL = 16
+MIDDLE_TAILS = (128, 1_024)
 DEEP_TAIL = 10_000
 CONVERSATIONS_AT_ONCE = 200
+ROWS_AT_ONCE = 20_000
+"""in one read, however many conversations: it has to end within the store's timeout"""
 
 
 def row_channels(row: Row) -> tuple[str, ...]:
@@ -49,40 +52,51 @@ class Seeder:
     async def seed(self, tickets: Mapping[str, bytes]) -> dict[str, Tail]:
         """Read the ends of these conversations and seed them, each with its ticket.
 
+        A few rows are enough for a conversation at rest.  In a busy one they would leave every new
+        message "old" until the allowance for clocks has passed, so there more is read, step by
+        step, and what is known is told at once.
+
         Returns what was read: facts, whether or not somebody else seeded first (C7, C8 are the
         sequencer's).  Raises StoreUnavailable and SequencerUnavailable.
         """
         found: dict[str, Tail] = {}
-        names = list(tickets)
-        for start in range(0, len(names), CONVERSATIONS_AT_ONCE):
-            chunk = names[start : start + CONVERSATIONS_AT_ONCE]
-            tails = await self._tails(chunk)
-            last = [tail.rows[-1] for tail in tails if tail.rows]
-            if last:
-                await self.effects.apply(last)
-            self.metrics.seeds.inc(len(chunk))
-            await self.sequencer.seed(
-                [self._block(c, tickets[c], tail) for c, tail in zip(chunk, tails, strict=True)]
-            )
-            found.update(zip(chunk, tails, strict=True))
+        waiting = list(tickets)
+        for limit in self._limits():
+            deeper: list[str] = []
+            at_once = max(1, min(CONVERSATIONS_AT_ONCE, ROWS_AT_ONCE // limit))
+            for start in range(0, len(waiting), at_once):
+                part = waiting[start : start + at_once]
+                tails = dict(zip(part, await self.rows.tails(part, limit), strict=True))
+                busy = [n for n in part if limit < DEEP_TAIL and self._is_busy(tails[n])]
+                deeper += busy
+                calm = {name: tails[name] for name in part if name not in busy}
+                found.update(await self._tell(calm, tickets))
+            waiting = deeper
         return found
 
-    async def _tails(self, conversations: Sequence[str]) -> list[Tail]:
-        """A few rows are enough for a conversation at rest.  In a busy one they would leave every
-        new message "old" until the allowance for clocks has passed, so there more is read."""
-        short = min(SHORT_TAIL, self.config.window_rows)
-        tails = await self.rows.tails(conversations, short)
+    def _limits(self) -> Sequence[int]:
+        return (min(SHORT_TAIL, self.config.window_rows), *MIDDLE_TAILS, DEEP_TAIL)
+
+    def _is_busy(self, tail: Tail) -> bool:
+        """Rows below the tail are so young that their keys should be known, too."""
         recent = time.time() * 1000 - clock_error_ms(self.config)
-        deep = [
-            index
-            for index, tail in enumerate(tails)
-            if tail.head > len(tail.rows) and tail.floor_time >= recent
-        ]
-        if deep:
-            again = await self.rows.tails([conversations[i] for i in deep], DEEP_TAIL)
-            for index, tail in zip(deep, again, strict=True):
-                tails[index] = narrowed(tail, self.config.window_rows, clock_error_ms(self.config))
-        return tails
+        return tail.head > len(tail.rows) and tail.floor_time >= recent
+
+    async def _tell(
+        self, tails: Mapping[str, Tail], tickets: Mapping[str, bytes]
+    ) -> Mapping[str, Tail]:
+        if not tails:
+            return {}
+        kept = {
+            name: narrowed(tail, self.config.window_rows, clock_error_ms(self.config))
+            for name, tail in tails.items()
+        }
+        last = [tail.rows[-1] for tail in kept.values() if tail.rows]
+        if last:
+            await self.effects.apply(last)
+        self.metrics.seeds.inc(len(kept))
+        await self.sequencer.seed([self._block(c, tickets[c], tail) for c, tail in kept.items()])
+        return kept
 
     def _block(self, conversation: str, ticket: bytes, tail: Tail) -> SeedBlock:
         channels = row_channels(tail.rows[-1]) if tail.rows else ()
