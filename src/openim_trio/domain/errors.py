@@ -75,6 +75,10 @@ NAMES: dict[Code, str] = {
 }
 
 
+TOKEN_CODES = frozenset(range(Code.TOKEN_EXPIRED, Code.TOKEN_NOT_EXIST + 1))
+"""the token is not accepted: clients log out"""
+
+
 class ServiceError(Exception):
     """A refusal or failure with a stable code.
 

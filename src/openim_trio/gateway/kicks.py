@@ -1,13 +1,29 @@
-"""Which connections a kick message ends.  No I/O."""
+"""Registering a connection, and which connections a kick message ends."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from openim_trio.domain.errors import TOKEN_CODES, ServiceError
 from openim_trio.domain.login_policy import kicked_connection
 from openim_trio.domain.platforms import Platform
+from openim_trio.gateway.ports import TokenGate
 from openim_trio.gateway.session import Session
 from openim_trio.services.control import Kick
+
+
+async def register(tokens: TokenGate, session: Session) -> None:
+    """Apply the login policy to the user's other connections and tokens.
+
+    To be called once the connection hears kicks: one that was told before left its mark on the
+    token.  A connection whose token was taken back since the handshake goes itself.  Raises
+    ServiceError, SequencerUnavailable and StoreUnavailable: to be called again."""
+    try:
+        await tokens.connected(session.actor)
+    except ServiceError as error:
+        if error.code not in TOKEN_CODES:
+            raise
+        session.kick()
 
 
 def kicked_by(kick: Kick, policy: int, sessions: Iterable[Session]) -> list[Session]:

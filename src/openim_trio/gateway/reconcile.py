@@ -19,6 +19,7 @@ from openim_trio.domain import conversations
 from openim_trio.domain.errors import ServiceError
 from openim_trio.gateway.fanout import Fanout
 from openim_trio.gateway.hub import Hub, LocalUser
+from openim_trio.gateway.kicks import register
 from openim_trio.gateway.ports import GatewayServices
 from openim_trio.gateway.session import Session
 from openim_trio.services.control import group_channel
@@ -175,7 +176,7 @@ class Reconciler:
         ]
         # Somebody may have logged in since: then it is this one that goes.
         for session in await self._check_logins(unheard):
-            await self._services.tokens.connected(session.actor)
+            await register(self._services.tokens, session)
 
     # -- now and then ------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from openim_trio.gateway.fanout import Fanout
 from openim_trio.gateway.filler import GapFiller
 from openim_trio.gateway.http_upgrade import Disconnected
 from openim_trio.gateway.hub import Hub
-from openim_trio.gateway.kicks import kicked_by
+from openim_trio.gateway.kicks import kicked_by, register
 from openim_trio.gateway.ports import GatewayBus, GatewayServices
 from openim_trio.gateway.presence import BusPresence
 from openim_trio.gateway.reconcile import Reconciler
@@ -206,9 +206,8 @@ class Gateway:
             log.debug("disconnected", conn_id=session.conn_id)
 
     async def _register(self, session: Session) -> None:
-        """Apply the login policy to the user's other connections and tokens."""
         try:
-            await self._services.tokens.connected(session.actor)
+            await register(self._services.tokens, session)
         except (ServiceError, SequencerUnavailable, StoreUnavailable) as error:
             # The connection stays; the reconciler registers it once the engines are back.
             log.warning("registration_postponed", conn_id=session.conn_id, reason=str(error))

@@ -206,10 +206,12 @@ class TokenService:
         """Token hash -> why it is no longer accepted; those in order are left out.  For sessions
         that may have missed a kick."""
         now = self._clock()
+        digests = {actor.token_hash for actor in actors}
+        records = await self._tokens.get_many(digests)
         out: dict[str, ServiceError] = {}
-        for digest in {actor.token_hash for actor in actors}:
+        for digest in digests:
             try:
-                check_record(await self._tokens.get(digest), now)
+                check_record(records.get(digest), now)
             except ServiceError as error:
                 out[digest] = error
         return out
@@ -219,18 +221,20 @@ class TokenService:
     async def connected(self, actor: Actor) -> None:
         """A connection of this actor was registered: displaced tokens are marked, then displaced
         connections are told, on whichever worker they are.  In this order, a kicked client that
-        missed its kick frame learns it at its next handshake."""
-        policy = self._config.login_policy
-        if policy == login_policy.NO_KICK:
-            return
+        missed its kick frame learns it at its next handshake.
+
+        Raises ServiceError 1501 to 1507 if the actor's own token was taken back since it was
+        checked: nobody is displaced then, and it is this connection that has to go."""
         now = self._clock()
+        tokens = {token.token_hash: token for token in await self._tokens.of_user(actor.user_id)}
+        check_record(tokens.get(actor.token_hash), now)
         usable = [
             token
-            for token in await self._tokens.of_user(actor.user_id)
+            for token in tokens.values()
             if token.state == TokenState.NORMAL and token.expires_at > now
         ]
         displaced = login_policy.kicked_tokens_at_registration(
-            policy, actor.platform, actor.token_hash, usable
+            self._config.login_policy, actor.platform, actor.token_hash, usable
         )
         await self._mark(actor.user_id, displaced)
         kick = Kick(actor.user_id, int(actor.platform), newcomer=True, spare_token=actor.token_hash)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from openim_trio.domain.records import TokenRecord
@@ -35,6 +35,10 @@ class Tokens:
     async def get(self, token_hash: str) -> TokenRecord | None:
         """Expired ones may still be found for about a minute."""
         return await self._batcher.get(token_hash)
+
+    async def get_many(self, token_hashes: Iterable[str]) -> dict[str, TokenRecord]:
+        """Unknown ones are missing."""
+        return await self._batcher.get_many(token_hashes)
 
     async def of_user(self, user_id: str) -> list[TokenRecord]:
         """Oldest first."""

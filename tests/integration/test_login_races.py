@@ -1,0 +1,76 @@
+"""Tokens that are taken back while their connection is being made."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+
+from openim_trio.config.model import AuthConfig, MongoConfig, RedisConfig
+from openim_trio.domain.errors import Code
+from openim_trio.gateway.hub import LocalUser
+from tests.support.client import connected
+from tests.support.gateway_workers import open_gateway
+from tests.support.services import ADMIN, SECRET, code_of, open_bench
+
+
+@pytest.mark.parametrize("policy", [0, 1])
+async def test_a_token_taken_back_during_the_handshake_displaces_nobody(
+    mongo_config: MongoConfig, redis_config: RedisConfig, policy: int
+) -> None:
+    auth = AuthConfig(secret=SECRET, login_policy=policy)
+    async with open_bench(mongo_config, redis_config, auth=auth) as bench:
+        await bench.register("ann")
+        tokens = bench.services.tokens
+        old, _ = await tokens.issue_user(ADMIN, "ann", 1)
+        late = await tokens.check(old)
+        await tokens.force_logout("ann", 1)
+        new, _ = await tokens.issue_user(ADMIN, "ann", 1)
+        assert await code_of(tokens.connected(late)) in (Code.TOKEN_KICKED, Code.TOKEN_NOT_EXIST)
+        await tokens.connected(await tokens.check(new))
+        await tokens.check(new)
+
+
+@pytest.mark.parametrize("policy", [0, 1])
+async def test_a_forced_logout_during_the_handshake_ends_the_connection(
+    mongo_config: MongoConfig, redis_config: RedisConfig, policy: int
+) -> None:
+    async with open_gateway(mongo_config, redis_config, policy=policy) as worker:
+        await worker.bench.register("ann")
+        hub, tokens = worker.gateway.hub, worker.bench.services.tokens
+        hold = hub.hold
+
+        async def hold_late(user_id: str) -> LocalUser:
+            await tokens.force_logout("ann", 1)
+            return await hold(user_id)
+
+        login = await worker.login("ann")
+        hub.hold = hold_late  # type: ignore[method-assign]
+        async with connected(worker.port, login) as client:
+            with trio.fail_after(5):
+                await client.over.wait()
+            assert client.kicked
+
+
+async def test_the_reconciler_goes_on_after_a_token_that_was_taken_back(
+    mongo_config: MongoConfig, redis_config: RedisConfig
+) -> None:
+    async with open_gateway(mongo_config, redis_config) as worker:
+        await worker.bench.register("ann", "bob")
+        tokens = worker.bench.services.tokens
+        async with (
+            connected(worker.port, await worker.login("ann")) as ann,
+            connected(worker.port, await worker.login("bob")) as bob,
+        ):
+            sessions = list(worker.gateway.hub.sessions.values())
+            for session in sessions:
+                session.kickable = False
+                session.connected_at -= 60_000
+            first = sessions[0].actor
+            await worker.bench.store.tokens.set_state([first.token_hash], 2)
+            tokens.drop_all()
+            await worker.gateway._reconciler._register_again()
+            gone, stays = (ann, bob) if first.user_id == "ann" else (bob, ann)
+            with trio.fail_after(5):
+                await gone.over.wait()
+            assert gone.kicked
+            assert not stays.over.is_set()
