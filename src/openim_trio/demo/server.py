@@ -130,6 +130,7 @@ def running_server(
         [*command, "--data-dir", str(data), "--ws-port", "0", "--api-port", "0",
          "--workers", str(workers)],
         stdout=subprocess.PIPE, stderr=log, text=True, env=environment,
+        process_group=0,  # Ctrl-C is for us: we stop it, in order
     )  # fmt: skip
     try:
         ws, api, count = wait_ready(process)
