@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from openim_trio.gateway.session import Session
     from openim_trio.gateway.watching import Watching
 
+MAX_OPERATION_ID = 256
+"""characters of a sender's operationID that its receivers are told"""
+
 log = structlog.get_logger()
 
 Done = Callable[[msg_pb2.SendMsgResp | ServiceError], None]
@@ -73,7 +76,8 @@ class Dispatcher:
         try:
             if message.sendID != session.user_id and not session.actor.is_admin:
                 return ServiceError(Code.NO_PERMISSION, "sendID: is not the connection's user")
-            await self._services.sending.submit(message, session.actor, request.operation_id, done)
+            operation_id = request.operation_id[:MAX_OPERATION_ID]
+            await self._services.sending.submit(message, session.actor, operation_id, done)
         except Exception as error:
             return self._as_service_error(error, session, request)
         return None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import socket
 from hashlib import sha1
 from http import HTTPStatus
@@ -19,6 +20,7 @@ MAX_HEAD = 16 * 1024
 """bytes of request line and headers"""
 _ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
 JSON_TYPE = "application/json; charset=utf-8"
+_BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
 
 
 @attrs.frozen(slots=True)
@@ -73,13 +75,21 @@ def switching_protocols(request: UpgradeRequest) -> bytes:
 
 
 class UpgradeParser:
-    """Feed it what arrives; it returns the request once it is complete, or raises BadRequest."""
+    """Feed it what arrives; it returns the request once it is complete, or raises BadRequest.
+
+    The native SDK escapes nothing in its query, so a user ID beyond ASCII comes as bare UTF-8.
+    HTTP allows no such bytes in a request line; here they are escaped on arrival."""
 
     def __init__(self) -> None:
         self._connection = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
         self._raw: list[bytes] = []
+        self._in_first_line = True
 
     def feed(self, data: bytes) -> UpgradeRequest | None:
+        if self._in_first_line:
+            line, newline, rest = data.partition(b"\n")
+            self._in_first_line = not newline
+            data = _BEYOND_ASCII.sub(_escaped, line) + newline + rest
         self._raw.append(data)
         try:
             self._connection.receive_data(data)
@@ -141,6 +151,10 @@ class UpgradeParser:
             raw=b"".join(self._raw),
             trailing=bytes(self._connection.trailing_data[0]),
         )
+
+
+def _escaped(match: re.Match[bytes]) -> bytes:
+    return b"%%%02X" % match[0][0]
 
 
 def _has_token(value: bytes, token: bytes) -> bool:

@@ -25,7 +25,7 @@ from openim_trio.gateway.machines.retry import Debt, Retry
 from openim_trio.gateway.outgoing import Opcode, OutFrame
 from openim_trio.gateway.published import Published, shared_encoding
 from openim_trio.gateway.transports.base import Transport
-from openim_trio.wire.envelope import Encoding, Request, Response
+from openim_trio.wire.envelope import JSON, Encoding, Request, Response
 from openim_trio.wire.identifiers import Req
 from openim_trio.wire.proto import msg_pb2, sdkws_pb2
 
@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 REQUEST_LIMIT = 9.0
 """seconds; official clients wait 10 s for an answer"""
 CLIENT_READ_LIMIT = 1_048_576
-"""bytes of one frame that official clients read; a larger one makes them drop the connection"""
+"""bytes of one frame that native clients read; a larger one makes them drop the connection"""
+JSON_READ_LIMIT = 8 * CLIENT_READ_LIMIT
+"""JavaScript clients have no limit, and JSON makes a third more of the same answer"""
 
 log = structlog.get_logger()
 
@@ -186,12 +188,16 @@ class Session:
 
     def _reply(self, request: Request, outcome: bytes | ServiceError) -> None:
         frame = self._encode_reply(request, outcome)
-        if frame.size > CLIENT_READ_LIMIT:
+        if frame.size > self._read_limit:
             outcome = ServiceError(Code.ARGS, "the answer is too large: ask for less at once")
             frame = self._encode_reply(request, outcome)
         code = int(outcome.code) if isinstance(outcome, ServiceError) else 0
         self._dispatcher.count_request(request.req_identifier, code)
         self._put(frame)
+
+    @property
+    def _read_limit(self) -> int:
+        return JSON_READ_LIMIT if self.encoding.codec is JSON else CLIENT_READ_LIMIT
 
     def _encode_reply(self, request: Request, outcome: bytes | ServiceError) -> OutFrame:
         failed = isinstance(outcome, ServiceError)
