@@ -24,6 +24,7 @@ SETTINGS = {
     "GATEWAY__WRITE_TIMEOUT": "6",
 }
 SMALL_BUFFER = 4096
+AT_ONCE = 3
 BULK = 15_000
 """random bytes of a message: as many again in hex, which gzip takes away"""
 
@@ -52,22 +53,22 @@ async def _let_go_and_catch_up(chatter: Chatter, reader: WireClient) -> None:
     reader.reading = trio.Event()
     while not await _count(chatter, "slow_reader_drops_total"):
         await _say_bulk(chatter)
+    heads = {
+        name: sum(bool(line.answers) for line in chatter.lines if line.conversation == name)
+        for name in (group_chat(chatter.group), single_chat("left0", SLOW))
+    }
     reader.reading.set()
-    heads = {group_chat(chatter.group): 0, single_chat("left0", SLOW): 0}
-    newest = await _say_bulk(chatter)
-    shown: dict[str, list[int]] = {name: [] for name in heads}
-    seen: set[str] = set()
+    shown: dict[str, list[int]] = {name: [0] for name in heads}
     with trio.fail_after(PATIENCE):
-        while not newest <= seen:
+        while any(shown[name][-1] < head for name, head in heads.items()):
             conversation, message = await reader.pushes.receive()
             if message.seq:
                 shown[conversation].append(message.seq)
-                seen.add(message.clientMsgID)
     assert not reader.over.is_set()
     gaps = 0
     for conversation, seqs in shown.items():
         assert seqs == sorted(set(seqs)), "out of order or twice"
-        gaps += seqs[-1] - len(seqs)
+        gaps += seqs[-1] - len(seqs[1:])
         pulled = await _pull_all(reader, conversation, seqs[-1])
         assert pulled == list(range(1, seqs[-1] + 1))
     assert gaps > 0, "nothing was let go"
@@ -85,19 +86,21 @@ async def _take_nothing(chatter: Chatter, reader: WireClient) -> None:
         await reader.over.wait()
 
 
-async def _say_bulk(chatter: Chatter) -> set[str]:
-    """A large message to the group and one to the slow reader; every neighbour is shown the first
-    before this returns.  Their ids."""
+async def _say_bulk(chatter: Chatter) -> None:
+    """Large messages to the group and to the slow reader; every neighbour is shown the first ones
+    before this returns."""
     person, group = chatter.people["left0"], chatter.group
-    text = secrets.token_hex(BULK)
-    in_group = await person.say(text, group=group)
-    alone = await person.say(text, to=SLOW)
-    name = in_group.message.clientMsgID
+    in_group = [person.line(secrets.token_hex(BULK), group=group) for _ in range(AT_ONCE)]
+    alone = [person.line(secrets.token_hex(BULK), to=SLOW) for _ in range(AT_ONCE)]
+    async with trio.open_nursery() as nursery:
+        for line in [*in_group, *alone]:
+            nursery.start_soon(person.send, line)
+    ids = {line.message.clientMsgID for line in in_group}
+    everybody = chatter.people.values()
     await chatter.until(
-        lambda: all(name in p.shown[group_chat(group)] for p in chatter.people.values()),
+        lambda: all(ids.issubset(p.shown[group_chat(group)]) for p in everybody),
         "the neighbours are shown it",
     )
-    return {name, alone.message.clientMsgID}
 
 
 async def _count(chatter: Chatter, name: str) -> float:

@@ -8,16 +8,17 @@ from __future__ import annotations
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 import trio
 
-from tests.support.chatter import Chatter, chatting
+from tests.support.chatter import PATIENCE, Chatter, chatting
 from tests.support.rediskit import OwnRedis, own_redis
 from tests.support.site import Site, metric
 
-ROUNDS = 3
+ROUNDS = 2
 
 
 @pytest.fixture
@@ -46,12 +47,14 @@ async def in_thread(call: Callable[[], object]) -> None:
 async def test_redis_is_emptied(mongo_uri: str, server_redis: OwnRedis, tmp_path: Path) -> None:
     with server_redis.client() as client:
         async with load(mongo_uri, server_redis, tmp_path) as chatter:
-            for _ in range(ROUNDS):
+            for _ in range(2 * ROUNDS):
                 client.flushall()
                 await chatter.more(40)
             client.script_flush()
             await chatter.more(40)
-            assert metric(chatter.server, "seeds_total") > ROUNDS
+            client.flushall()
+            await chatter.say_all_again()
+            assert metric(chatter.server, "seeds_total") > 2 * ROUNDS
 
 
 async def test_redis_forgets_the_latest_without_a_sign(
@@ -93,6 +96,24 @@ async def test_redis_restarts_with_an_old_state(
             with server_redis.client() as client:
                 assert client.keys(f"{chatter.site.prefix}c:*"), "it came back empty"
             await chatter.more(40)
+
+
+async def test_redis_stands_still(mongo_uri: str, server_redis: OwnRedis, tmp_path: Path) -> None:
+    """Long enough to be given up: it does late what nobody waits for any more."""
+    async with load(mongo_uri, server_redis, tmp_path) as chatter:
+        before = await failures(chatter)
+        server_redis.freeze()
+        with trio.fail_after(PATIENCE):
+            while await failures(chatter) < before + 2:
+                await trio.lowlevel.checkpoint()
+        server_redis.thaw()
+        await chatter.more(40)
+
+
+async def failures(chatter: Chatter) -> float:
+    """Connections to Redis that were given up, by all workers."""
+    count = partial(metric, chatter.server, "engine_errors_total", engine="redis")
+    return await trio.to_thread.run_sync(count)
 
 
 async def test_subscriptions_are_cut(

@@ -157,10 +157,15 @@ class Person:
         self, text: str, *, to: str = "", group: str = "", client_msg_id: str = ""
     ) -> Line:
         """Until it is acknowledged."""
+        line = self.line(text, to=to, group=group, client_msg_id=client_msg_id)
+        await self.send(line)
+        return line
+
+    def line(self, text: str, *, to: str = "", group: str = "", client_msg_id: str = "") -> Line:
+        """Something to be sent: the chatter ends when it is acknowledged."""
         message = text_message(self.user, text, to=to, group=group, client_msg_id=client_msg_id)
         line = Line(message, group_chat(group) if group else single_chat(self.user, to))
         self._chatter.lines.append(line)
-        await self.send(line)
         return line
 
     async def send(self, line: Line) -> None:
@@ -259,6 +264,13 @@ class Chatter:
         self.ending = True
         await self.until(lambda: all(line.answers for line in self.lines), "every ack")
         await self.until(lambda: not self._lacking(), "everybody has everything")
+
+    async def say_all_again(self) -> None:
+        """Everybody sends every message that was acknowledged once more."""
+        lines = [line for line in self.lines if line.answers]
+        async with trio.open_nursery() as nursery:
+            for line in lines:
+                nursery.start_soon(self.people[line.message.sendID].send, line)
 
     def members(self, conversation: str) -> list[Person]:
         people = self.people.values()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -56,6 +57,17 @@ class ReplicaSet:
         _kill(self.members.pop(port))
         self.primary = primary_of(list(self.members))
         return port
+
+    def freeze_primary(self) -> int:
+        """It stops running but its sockets stay open; returns its port when another member has
+        taken over."""
+        port = self.primary
+        self.members[port].send_signal(signal.SIGSTOP)
+        self.primary = primary_of([other for other in self.members if other != port])
+        return port
+
+    def thaw(self, port: int) -> None:
+        self.members[port].send_signal(signal.SIGCONT)
 
     def start(self, port: int) -> None:
         """A member that was killed comes back with its data."""

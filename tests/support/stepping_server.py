@@ -1,4 +1,4 @@
-"""`openim-trio serve` with workers that die when they are told to (see stepping_worker)."""
+"""`openim-trio serve` with workers that die or stop when they are told to (see stepping_worker)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A worker that kills itself at a step of an append when a test has ordered it to.
+"""A worker that sends itself a signal at a step of an append when a test has ordered it to.
 
-The order is a file <key in hex>.<step> in the directory named by DEATHS, `order` writes it.  It is
-taken away by the worker that obeys, so that the next one survives.
+The order is a file <key in hex>.<step> in the directory named by ORDERS; `order` writes it.  It is
+taken away by the worker that obeys, so that the next one goes on.
 
 python -m tests.support.stepping_worker ORDERS_FD REPORTS_FD      (as the real one, which it is)
 """
@@ -33,25 +33,34 @@ from openim_trio.domain.rows import Row, message_key
 from openim_trio.observability.metrics import Metrics
 from openim_trio.process import worker
 
-DEATHS = "STEPPING_DEATHS"
+ORDERS = "STEPPING_ORDERS"
 STEPS = ("before_reserve", "reserve", "store", "effects", "advance")
 
 
-def order(directory: Path, step: str, sender: str, client_msg_id: str) -> Path:
-    """The worker that has done this step for this message dies.  The file is gone when it did."""
+def order(
+    directory: Path,
+    step: str,
+    sender: str,
+    client_msg_id: str,
+    number: signal.Signals = signal.SIGKILL,
+) -> Path:
+    """The worker that has done this step for this message is sent the signal.  The file is gone
+    when it was."""
     assert step in STEPS
     file = directory / f"{message_key(sender, client_msg_id).hex()}.{step}"
-    file.touch()
+    file.write_text(str(int(number)))
     return file
 
 
-def _die_if_ordered(step: str, keys: Iterable[bytes]) -> None:
+def _obey(step: str, keys: Iterable[bytes]) -> None:
     for key in keys:
+        file = Path(os.environ[ORDERS]) / f"{key.hex()}.{step}"
         try:
-            (Path(os.environ[DEATHS]) / f"{key.hex()}.{step}").unlink()
+            number = int(file.read_text())
+            file.unlink()
         except FileNotFoundError:
             continue
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), number)
 
 
 class SteppingSequencer:
@@ -62,11 +71,11 @@ class SteppingSequencer:
         self, token: bytes, blocks: Sequence[ReserveBlock]
     ) -> list[Reserved | Unknown]:
         keys = [[item.key for item in block.keys] for block in blocks]
-        _die_if_ordered("before_reserve", (key for block in keys for key in block))
+        _obey("before_reserve", (key for block in keys for key in block))
         results = await self._inner.reserve(token, blocks)
         for block, result in zip(keys, results, strict=True):
             if isinstance(result, Reserved):
-                _die_if_ordered("reserve", (block[index] for index in result.new))
+                _obey("reserve", (block[index] for index in result.new))
         return results
 
     async def advance(
@@ -75,7 +84,7 @@ class SteppingSequencer:
         results = await self._inner.advance(token, blocks)
         for block, result in zip(blocks, results, strict=True):
             if isinstance(result, Advanced):
-                _die_if_ordered("advance", (row.key for row in block.rows))
+                _obey("advance", (row.key for row in block.rows))
         return results
 
     async def seed(self, seeds: Sequence[SeedBlock]) -> list[bool]:
@@ -96,7 +105,7 @@ class SteppingRows:
         stored = await self._inner.insert(blocks)
         for block, ok in zip(blocks, stored, strict=True):
             if ok:
-                _die_if_ordered("store", (row.key for row in block))
+                _obey("store", (row.key for row in block))
         return stored
 
     async def read_above(self, conversation: str, seq: int, limit: int) -> list[Row]:
@@ -115,7 +124,7 @@ class SteppingEffects:
 
     async def apply(self, rows: Sequence[Row]) -> None:
         await self._inner.apply(rows)
-        _die_if_ordered("effects", (row.key for row in rows))
+        _obey("effects", (row.key for row in rows))
 
 
 def stepping_pipeline(
