@@ -72,6 +72,7 @@ def run(
     for _, pipe in children:
         pipe.recv()
     connected = time.monotonic() - connecting
+    click.echo(f"{len(users)} connections after {connected:.1f} s", err=True)
     memory = sum(map(figures.pss_bytes, workers)) - memory
     for _, pipe in children:
         pipe.send("go")
