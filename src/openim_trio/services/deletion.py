@@ -20,7 +20,7 @@ from openim_trio.services.memberships import Memberships
 from openim_trio.services.notifications import Notifications
 from openim_trio.services.users import UserService
 from openim_trio.store.hidden import Hidden
-from openim_trio.store.rows import MongoRows
+from openim_trio.store.rows import MongoRows, RowsTooLarge
 from openim_trio.wire.proto import sdkws_pb2
 
 MAX_SEQS = 1_000
@@ -179,7 +179,10 @@ class DeletionService:
     ) -> list[tuple[StoredRow, sdkws_pb2.MsgData]]:
         """The messages that may be read there.  Raises RECORD_NOT_FOUND."""
         view = await self._view(actor, user_id, conversation)
-        [rows] = await self._rows.read_seqs([(conversation, list(seqs))])
+        try:
+            [rows] = await self._rows.read_seqs([(conversation, list(seqs))])
+        except RowsTooLarge:
+            raise args_error("seqs", "these messages are too large together") from None
         found = []
         for row in rows:
             message = sdkws_pb2.MsgData.FromString(row.data)

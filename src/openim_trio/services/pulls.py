@@ -10,7 +10,7 @@ first ones: isEnd is then false and endSeq the last seq that came; the next pull
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import attrs
 
@@ -30,7 +30,7 @@ from openim_trio.services.own_reads import OwnReads
 from openim_trio.services.ports import HeadReader
 from openim_trio.services.reading import Reader, Shown, Wanted
 from openim_trio.store.conversations import Conversations
-from openim_trio.store.rows import MongoRows
+from openim_trio.store.rows import MongoRows, RowsTooLarge
 from openim_trio.wire.proto import msg_pb2, sdkws_pb2
 
 MAX_CONVERSATIONS = 1_000
@@ -39,10 +39,14 @@ MAX_CHAT_ROWS = 500
 MAX_NOTIFICATION_ROWS = 4_000
 MAX_ROWS = 10_000
 """of all conversations in one answer"""
+READ_ROWS = (MAX_ROWS, 1_000, 150, 20)
+"""how many are read: fewer, where those before would be more bytes than one read may bring"""
 MAX_LISTED = 2_000
 """seqs in one request"""
 MAX_ANSWER = 900 * 1024
 """bytes; notifications count a quarter, since they shrink to less than that when compressed"""
+NEWEST_AT_ONCE = 200
+"""conversations whose newest message is looked for at a time"""
 LAST_WINDOWS = (8, 64, 512)
 """newest rows looked at for a message that is still shown, round by round"""
 
@@ -128,11 +132,13 @@ class PullService:
         views = await self._access.views(
             req.userID, [item.conversationID for item in req.seqRanges]
         )
-        parts = _parts(req.seqRanges, views)
-        shown = await self._reader.read(
-            req.userID,
-            [Wanted(part.view, part.window.first, part.window.last) for part in parts],
-        )
+        parts: list[_Part] = []
+
+        def plan(most: int) -> list[Wanted]:
+            parts[:] = _parts(req.seqRanges, views, most)
+            return [Wanted(part.view, part.window.first, part.window.last) for part in parts]
+
+        _, shown = await self._read(req.userID, plan)
         answer = sdkws_pb2.PullMessageBySeqsResp()
         room = MAX_ANSWER
         for part, messages in zip(parts, shown, strict=True):
@@ -147,13 +153,21 @@ class PullService:
             req.userID, [item.conversationID for item in req.conversations]
         )
         asked = {c.conversationID: list(c.seqs) for c in req.conversations}
-        parts = []
-        for name, seqs in asked.items():
-            if name in views:
-                view = views[name]
-                inside = tuple(s for s in dict.fromkeys(seqs) if view.low <= s <= view.high)
-                parts.append(Wanted(view, min(inside, default=1), max(inside, default=0), inside))
-        shown = await self._reader.read(req.userID, parts)
+        inside = {
+            name: [s for s in dict.fromkeys(seqs) if views[name].low <= s <= views[name].high]
+            for name, seqs in asked.items()
+            if name in views
+        }
+
+        def plan(most: int) -> list[Wanted]:
+            wanted = []
+            for name, seqs in inside.items():
+                some = tuple(seqs[:most])
+                most -= len(some)
+                wanted.append(Wanted(views[name], min(some, default=1), max(some, default=0), some))
+            return wanted
+
+        parts, shown = await self._read(req.userID, plan)
         answer = msg_pb2.GetSeqMessageResp()
         room = MAX_ANSWER
         for part, messages in zip(parts, shown, strict=True):
@@ -166,7 +180,7 @@ class PullService:
             count = seq_ranges.fitting([_weight(name, m) for m in ordered], room)
             room -= sum(_weight(name, m) for m in ordered[:count])
             entry.Msgs.extend(ordered[:count])
-            if count < len(ordered):
+            if count < len(inside[name]):
                 entry.isEnd, entry.endSeq = False, 0
         return answer
 
@@ -176,40 +190,89 @@ class PullService:
         return msg_pb2.GetLastMessageResp(msgs=found)
 
     async def newest(self, user_id: str, names: Sequence[str]) -> dict[str, sdkws_pb2.MsgData]:
-        """The newest message of each conversation that is still shown to the user."""
+        """The newest message of each conversation that is still shown to the user; of the first
+        ones, where all would be more than an answer holds."""
         views = await self._access.views(user_id, names)
-        tops = {name: view.high for name, view in views.items() if view.high >= view.low}
+        found: dict[str, sdkws_pb2.MsgData] = {}
+        room = MAX_ANSWER
+        for some in _chunks([view for view in views.values() if view.high >= view.low]):
+            for name, message in (await self._newest_of(user_id, some)).items():
+                room -= message.ByteSize()
+                if room < 0:
+                    return found
+                found[name] = message
+        return found
+
+    async def _newest_of(self, user_id: str, views: Sequence[View]) -> dict[str, sdkws_pb2.MsgData]:
+        by_name = {view.conversation: view for view in views}
+        tops = {view.conversation: view.high for view in views}
         found: dict[str, sdkws_pb2.MsgData] = {}
         for size in LAST_WINDOWS:
             wanted = [
-                Wanted(views[name], max(views[name].low, top - size + 1), top)
+                Wanted(by_name[name], max(by_name[name].low, top - size + 1), top)
                 for name, top in tops.items()
             ]
-            for item, messages in zip(
-                wanted, await self._reader.read(user_id, wanted), strict=True
-            ):
-                name = item.view.conversation
-                message = _newest_shown(messages)
-                if message is not None:
-                    found[name] = message
-                    del tops[name]
-                elif item.first > item.view.low:
-                    tops[name] = item.first - 1
-                else:
-                    del tops[name]
-        return found
+            found |= await self._newest_in(user_id, wanted)
+            tops = {
+                item.view.conversation: item.first - 1
+                for item in wanted
+                if item.view.conversation not in found and item.first > item.view.low
+            }
+        return {name: found[name] for name in by_name if name in found}
+
+    async def _newest_in(
+        self, user_id: str, wanted: Sequence[Wanted]
+    ) -> dict[str, sdkws_pb2.MsgData]:
+        """Large rows are read in halves, the newer one first."""
+        try:
+            shown = await self._reader.read(user_id, wanted)
+        except RowsTooLarge:
+            newer, older = _halves(wanted)
+            found = await self._newest_in(user_id, newer)
+            left = [item for item in older if item.view.conversation not in found]
+            return found | await self._newest_in(user_id, left)
+        newest = {
+            item.view.conversation: _newest_shown(messages)
+            for item, messages in zip(wanted, shown, strict=True)
+        }
+        return {name: message for name, message in newest.items() if message is not None}
+
+    async def _read(
+        self, user_id: str, plan: Callable[[int], list[Wanted]]
+    ) -> tuple[list[Wanted], list[Shown]]:
+        """`plan`: what is wanted if at most so many rows are read.  Large rows: fewer."""
+        for most in READ_ROWS:
+            wanted = plan(most)
+            try:
+                return wanted, await self._reader.read(user_id, wanted)
+            except RowsTooLarge:
+                continue
+        raise args_error("seqs", "the messages are too large")
 
     async def rows_between(self, conversation: str, lo: int, hi: int) -> list[sdkws_pb2.MsgData]:
-        """Rows lo..hi as everybody sees them, ascending, the newest MAX_CHAT_ROWS of them; for
-        deliveries that were missed.  The caller knows who may see the conversation."""
+        """Rows lo..hi as everybody sees them, ascending, the newest MAX_CHAT_ROWS of them (fewer
+        if they are large); for deliveries that were missed.  The caller knows who may see the
+        conversation."""
         first = max(lo, hi - MAX_CHAT_ROWS + 1, 1)
-        [rows] = await self._rows.read_ranges([(conversation, first, hi)])
+        while True:
+            try:
+                [rows] = await self._rows.read_ranges([(conversation, first, hi)])
+                break
+            except RowsTooLarge:
+                if first >= hi:
+                    raise
+                first = (first + hi + 1) // 2
         messages = []
         for row in rows:
             message = present(row)
             message.seq = row.seq
             messages.append(message)
         return messages
+
+
+def _chunks(views: Sequence[View]) -> Iterator[Sequence[View]]:
+    for at in range(0, len(views), NEWEST_AT_ONCE):
+        yield views[at : at + NEWEST_AT_ONCE]
 
 
 def _with_twins(user_id: str, chats: Iterable[str]) -> list[str]:
@@ -224,9 +287,20 @@ def _check_count(field: str, count: int, limit: int) -> None:
         raise args_error(field, f"holds more than {limit} items")
 
 
-def _parts(ranges: Sequence[sdkws_pb2.SeqRange], views: dict[str, View]) -> list[_Part]:
+def _halves(wanted: Sequence[Wanted]) -> tuple[list[Wanted], list[Wanted]]:
+    if len(wanted) > 1:
+        middle = len(wanted) // 2
+        return list(wanted[:middle]), list(wanted[middle:])
+    [item] = wanted
+    if item.first >= item.last:
+        raise RowsTooLarge
+    middle = (item.first + item.last + 1) // 2
+    return [attrs.evolve(item, first=middle)], [attrs.evolve(item, last=middle - 1)]
+
+
+def _parts(ranges: Sequence[sdkws_pb2.SeqRange], views: dict[str, View], room: int) -> list[_Part]:
+    """`room`: rows in all."""
     parts = []
-    room = MAX_ROWS
     by_name = {item.conversationID: item for item in ranges}
     for name, item in by_name.items():
         view = views.get(name)

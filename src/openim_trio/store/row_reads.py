@@ -33,8 +33,27 @@ def chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
         yield items[start : start + size]
 
 
+class RowsTooLarge(Exception):
+    """What was asked for holds more bytes than one read may bring; ask for fewer rows."""
+
+
+class Budget:
+    """Bytes of message bodies that one read may bring.  Raises RowsTooLarge when they are spent."""
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+
+    def spend(self, document: Document) -> None:
+        self._left -= len(document.get("d", b""))
+        if self._left < 0:
+            raise RowsTooLarge
+
+
 def find_ranges(
-    rows: Rows, ranges: Sequence[IdRange], projection: Mapping[str, int]
+    rows: Rows,
+    ranges: Sequence[IdRange],
+    projection: Mapping[str, int],
+    budget: Budget | None = None,
 ) -> dict[bytes, dict[int, Document]]:
     """Prefix -> seq -> document, seqs ascending."""
     found: dict[bytes, dict[int, Document]] = {}
@@ -42,17 +61,24 @@ def find_ranges(
         bounds = [{"_id": {"$gte": item.low, "$lte": item.high}} for item in part]
         query: dict[str, Any] = bounds[0] if len(bounds) == 1 else {"$or": bounds}
         for document in rows.find(query, projection):
+            if budget is not None:
+                budget.spend(document)
             identifier = document["_id"]
             found.setdefault(identifier[:-8], {})[seq_of(identifier)] = document
     return {prefix: dict(sorted(by_seq.items())) for prefix, by_seq in found.items()}
 
 
 def find_ids(
-    rows: Rows, ids: Sequence[bytes], projection: Mapping[str, int]
+    rows: Rows,
+    ids: Sequence[bytes],
+    projection: Mapping[str, int],
+    budget: Budget | None = None,
 ) -> dict[bytes, Document]:
     found: dict[bytes, Document] = {}
     for part in chunks(ids, IDS_AT_ONCE):
         for document in rows.find({"_id": {"$in": part}}, projection):
+            if budget is not None:
+                budget.spend(document)
             found[document["_id"]] = document
     return found
 

@@ -15,10 +15,12 @@ from openim_trio.domain.rows import Revocation
 from openim_trio.store.collections import Rows
 from openim_trio.store.row_documents import revocation_document
 from openim_trio.store.row_ids import row_id
-from openim_trio.store.row_reads import find_ids
+from openim_trio.store.row_reads import chunks, find_ids
 from openim_trio.wire.proto import sdkws_pb2
 
 STATUS_DELETED = 4
+ERASED_AT_ONCE = 100
+"""rows; each may be large, and is read first"""
 
 
 def revoke(rows: Rows, conversation: str, seq: int, mark: Revocation) -> bool:
@@ -33,7 +35,11 @@ def revoke(rows: Rows, conversation: str, seq: int, mark: Revocation) -> bool:
 
 
 def erase(rows: Rows, conversation: str, seqs: Sequence[int]) -> int:
-    ids = [row_id(conversation, seq) for seq in set(seqs) if 0 < seq < 2**63]
+    ids = [row_id(conversation, seq) for seq in sorted(set(seqs)) if 0 < seq < 2**63]
+    return sum(_erase(rows, part) for part in chunks(ids, ERASED_AT_ONCE))
+
+
+def _erase(rows: Rows, ids: Sequence[bytes]) -> int:
     updates = []
     for identifier, document in find_ids(rows, ids, {"d": 1}).items():
         message = sdkws_pb2.MsgData.FromString(document["d"])

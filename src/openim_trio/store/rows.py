@@ -16,10 +16,15 @@ from openim_trio.store import row_inserts, row_reads, row_revisions
 from openim_trio.store.collections import Document, Rows
 from openim_trio.store.row_documents import READABLE, block_documents, to_stored_row
 from openim_trio.store.row_ids import id_ranges, row_id
+from openim_trio.store.row_reads import Budget, RowsTooLarge
 from openim_trio.store.threads import Threads
+
+__all__ = ["MongoRows", "RowsTooLarge"]
 
 MAX_RANGE = 100_000
 """seqs that one range of `read_ranges` may span"""
+MAX_READ_BYTES = 32 * 1024 * 1024
+"""message bodies that one call of `read_ranges` or `read_seqs` brings"""
 LOOK_UP_PAGE = 500
 
 
@@ -101,7 +106,7 @@ class MongoRows:
 
     async def read_ranges(self, ranges: Sequence[tuple[str, int, int]]) -> list[list[StoredRow]]:
         """Rows of each (conversation, first, last), inclusive, ascending.  The caller bounds the
-        sum of all; ValueError for a single range beyond MAX_RANGE."""
+        sum of all; ValueError for a single range beyond MAX_RANGE.  Raises RowsTooLarge."""
         if any(last - max(first, 1) >= MAX_RANGE for _, first, last in ranges):
             raise ValueError(f"a range spans more than {MAX_RANGE} seqs")
         return await self._threads.read(lambda: self._read_ranges(ranges))
@@ -109,7 +114,7 @@ class MongoRows:
     def _read_ranges(self, ranges: Sequence[tuple[str, int, int]]) -> list[list[StoredRow]]:
         parts = [list(id_ranges(*item)) for item in ranges]
         wanted = {part.low + part.high: part for items in parts for part in items}
-        found = row_reads.find_ranges(self._rows, list(wanted.values()), READABLE)
+        found = row_reads.find_ranges(self._rows, list(wanted.values()), READABLE, _budget())
         return [
             [
                 to_stored_row(item[0], seq, document)
@@ -121,7 +126,8 @@ class MongoRows:
         ]
 
     async def read_seqs(self, items: Sequence[tuple[str, Sequence[int]]]) -> list[list[StoredRow]]:
-        """Those of the wanted rows that exist, ascending; seqs asked for twice come once."""
+        """Those of the wanted rows that exist, ascending; seqs asked for twice come once.  Raises
+        RowsTooLarge."""
         ids = [
             {seq: row_id(conversation, seq) for seq in sorted(set(seqs)) if 0 < seq < 2**63}
             for conversation, seqs in items
@@ -130,7 +136,7 @@ class MongoRows:
         if not wanted:
             return [[] for _ in items]
         found: dict[bytes, Document] = await self._threads.read(
-            lambda: row_reads.find_ids(self._rows, wanted, READABLE)
+            lambda: row_reads.find_ids(self._rows, wanted, READABLE, _budget())
         )
         return [
             [
@@ -154,3 +160,7 @@ class MongoRows:
         return await self._threads.update(
             lambda: row_revisions.erase(self._rows, conversation, seqs)
         )
+
+
+def _budget() -> Budget:
+    return Budget(MAX_READ_BYTES)
