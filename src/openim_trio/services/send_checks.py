@@ -1,4 +1,7 @@
-"""May this message be sent?  What takes a look at users, groups and options; mostly cached."""
+"""May this message be sent?  What takes a look at users, groups and options; mostly cached.
+
+An administrator may send in anybody's name, but it is the named sender's rights that count.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from openim_trio.domain.send_rules import DO_NOT_RECEIVE, RECEIVE_SILENTLY
 from openim_trio.services.clock import now_ms
 from openim_trio.services.memberships import Memberships
 from openim_trio.services.receive_options import ReceiveOptions, stricter
-from openim_trio.services.users import ADMIN_LEVEL, UserService
+from openim_trio.services.users import ADMIN_LEVEL, NOTIFICATION_LEVEL, UserService
 from openim_trio.wire.proto import sdkws_pb2
 
 
@@ -28,13 +31,25 @@ class SendChecks:
     async def check(self, message: sdkws_pb2.MsgData, actor: Actor, target: str) -> None:
         """`target`: the message's conversation.  Raises ServiceError.  May switch offlinePush
         off."""
-        privileged = actor.is_admin or message.contentType in NOTIFICATION_RANGE
+        privileged = message.contentType in NOTIFICATION_RANGE
+        if actor.is_admin and message.sessionType != SessionType.NOTIFICATION:
+            privileged |= await self._sender_is_exempt(message)
         if message.sessionType == SessionType.GROUP:
             await self._check_group(message, privileged)
         elif message.sessionType == SessionType.SINGLE:
             await self._check_single(message, privileged, target)
         else:
             await self._check_system(message)
+
+    async def _sender_is_exempt(self, message: sdkws_pb2.MsgData) -> bool:
+        """Administrators, and outside of groups system accounts."""
+        if self._users.is_admin(message.sendID):
+            return True
+        sender = await self._sender(message)
+        return (
+            message.sessionType == SessionType.SINGLE
+            and sender.app_manger_level >= NOTIFICATION_LEVEL
+        )
 
     async def _check_single(
         self, message: sdkws_pb2.MsgData, privileged: bool, target: str
@@ -63,14 +78,18 @@ class SendChecks:
 
     async def _check_system(self, message: sdkws_pb2.MsgData) -> None:
         """An OA notification comes from a system account or an administrator."""
-        sender = await self._users.find(message.sendID)
-        if sender is None:
-            raise ServiceError(Code.USER_NOT_FOUND, f"sendID: no user {message.sendID}")
+        sender = await self._sender(message)
         if sender.app_manger_level < ADMIN_LEVEL:
             raise ServiceError(Code.NO_PERMISSION, "sendID: is not a notification account")
         if message.contentType != ContentType.OA_NOTIFICATION:
             raise args_error("contentType", "must be 1400")
         await self._receiver(message)
+
+    async def _sender(self, message: sdkws_pb2.MsgData) -> UserRecord:
+        sender = await self._users.find(message.sendID)
+        if sender is None:
+            raise ServiceError(Code.USER_NOT_FOUND, f"sendID: no user {message.sendID}")
+        return sender
 
     async def _receiver(self, message: sdkws_pb2.MsgData) -> UserRecord:
         receiver = await self._users.find(message.recvID)

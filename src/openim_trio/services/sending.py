@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import structlog
 import trio
 
 from openim_trio.append.pipeline import AppendPipeline
@@ -31,6 +32,8 @@ Done = Callable[[msg_pb2.SendMsgResp | ServiceError], None]
 
 SENT = 2
 FAILED = 3
+
+_log = structlog.get_logger()
 
 
 class Sender:
@@ -105,10 +108,17 @@ class Sender:
         try:
             sent = await self.send(msg, actor, operation_id)
         except ServiceError:
-            await self._statuses.put(operation_id, FAILED)
+            await self._remember(operation_id, FAILED)
             raise
-        await self._statuses.put(operation_id, SENT)
+        await self._remember(operation_id, SENT)
         return sent
+
+    async def _remember(self, operation_id: str, status: int) -> None:
+        """A hint: whoever was told of a failure because of it would send a second message."""
+        try:
+            await self._statuses.put(operation_id, status)
+        except StoreUnavailable as error:
+            _log.warning("send_status_lost", reason=str(error))
 
     async def status(self, operation_id: str) -> int:
         """0 unknown, 1 sending, 2 sent, 3 failed."""

@@ -40,6 +40,9 @@ class UserService:
 
     # -- look-ups ----------------------------------------------------------------------------------
 
+    def is_admin(self, user_id: str) -> bool:
+        return user_id in self._config.admins
+
     def cached(self, user_id: str) -> UserRecord | None:
         """Without a look into the store."""
         return self._cache.get(user_id)
