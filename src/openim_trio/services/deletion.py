@@ -9,7 +9,7 @@ import attrs
 
 from openim_trio.domain.actors import Actor
 from openim_trio.domain.content_types import ContentType
-from openim_trio.domain.conversations import SessionType
+from openim_trio.domain.conversations import SessionType, is_notification
 from openim_trio.domain.errors import Code, ServiceError, args_error
 from openim_trio.domain.groups import may_remove_message
 from openim_trio.domain.rows import Revocation, RowKind, StoredRow
@@ -62,6 +62,7 @@ class DeletionService:
         NO_PERMISSION, ALREADY_REVOKED."""
         if seq < 1:
             raise args_error("seq", "must be at least 1")
+        _check_chat(conversation)
         [(row, message)] = await self._messages(actor, user_id, conversation, [seq])
         if row.revoked is None:
             await self._check_may_remove(actor, user_id, message)
@@ -129,6 +130,7 @@ class DeletionService:
         those who might revoke them.  2102 goes to the user's other devices (`sync_self`) or to all
         concerned (`sync_other`)."""
         _check_seqs(seqs)
+        _check_chat(conversation)
         if sync_other:
             found = await self._messages(actor, user_id, conversation, seqs, missing_ok=True)
             for _, message in found:
@@ -138,9 +140,11 @@ class DeletionService:
             await self._rows.erase(conversation, [row.seq for row, _ in found])
             target = target_of(found[0][1], user_id)
         else:
-            await self._view(actor, user_id, conversation)
+            view = await self._view(actor, user_id, conversation)
+            end = await self._end(conversation, view, max(seqs))
+            seqs = [seq for seq in seqs if seq <= end]
             await self._hidden.add(user_id, conversation, seqs)
-            if not sync_self:
+            if not (sync_self and seqs):
                 return
             target = Target(SessionType.SINGLE, user_id, user_id, "")
         await self._notifications.notify(
@@ -167,6 +171,12 @@ class DeletionService:
         if found is None and not actor.is_admin:
             raise ServiceError(Code.RECORD_NOT_FOUND, f"conversationID: no {conversation}")
         return found
+
+    async def _end(self, conversation: str, view: View | None, wanted: int) -> int:
+        """The last seq.  What the sequencer knows may be old: then the rows are asked."""
+        if view is not None and wanted <= view.high:
+            return view.high
+        return await self._rows.head(conversation)
 
     async def _messages(
         self,
@@ -218,6 +228,12 @@ def target_of(message: sdkws_pb2.MsgData, user_id: str) -> Target:
     if user_id == message.recvID:
         return Target(message.sessionType, user_id, message.sendID, "")
     return Target(message.sessionType, message.sendID, message.recvID, "")
+
+
+def _check_chat(conversation: str) -> None:
+    """Notifications stay: their "sender" is only who caused them."""
+    if is_notification(conversation):
+        raise args_error("conversationID", "is a notification conversation")
 
 
 def _check_seqs(seqs: Sequence[int]) -> None:

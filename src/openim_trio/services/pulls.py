@@ -41,6 +41,8 @@ MAX_ROWS = 10_000
 """of all conversations in one answer"""
 READ_ROWS = (MAX_ROWS, 1_000, 150, 20)
 """how many are read: fewer, where those before would be more bytes than one read may bring"""
+MAX_LISTED_CHATS = 10_000
+"""whose read seqs are asked for"""
 MAX_LISTED = 2_000
 """seqs in one request"""
 MAX_ANSWER = 900 * 1024
@@ -97,6 +99,7 @@ class PullService:
         self, req: msg_pb2.GetConversationsHasReadAndMaxSeqReq
     ) -> msg_pb2.GetConversationsHasReadAndMaxSeqResp:
         """Max, read seq and time of the last message, of all or the listed chats."""
+        _check_count("conversationIDs", len(req.conversationIDs), MAX_LISTED_CHATS)
         rows = await self._own_reads.fresh(
             req.userID, await self._rows_of(req.userID, req.conversationIDs)
         )

@@ -37,7 +37,7 @@ class GroupInfo:
     memberCount: UInt32 = 0
     ex: str = ""
     status: Int32 = 0
-    creatorUserID: str = ""
+    creatorUserID: AnyID = ""
     groupType: Annotated[Int32, Note("2; nothing else is accepted.")] = 0
     needVerification: Int32 = 0
     lookMemberInfo: Int32 = 0

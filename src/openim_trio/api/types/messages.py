@@ -19,8 +19,8 @@ from openim_trio.api.marks import (
     Note,
     OneOf,
 )
-from openim_trio.api.types.conversations import ConversationIDs
 from openim_trio.api.types.users import MAX_IDS
+from openim_trio.services import clearing, deletion, pulls
 
 Seqs = Annotated[list[Int64], REQUIRED, FILLED, MaxItems(MAX_IDS)]
 RequiredSeq = Annotated[Int64, REQUIRED, AtLeast(1)]
@@ -84,7 +84,9 @@ class SeqRange:
 @attrs.frozen(kw_only=True)
 class PullMessageBySeqsReq:
     userID: ID
-    seqRanges: Annotated[list[SeqRange], MaxItems(MAX_IDS)] = attrs.field(factory=list)
+    seqRanges: Annotated[list[SeqRange], MaxItems(pulls.MAX_CONVERSATIONS)] = attrs.field(
+        factory=list
+    )
     order: Annotated[Int32, OneOf(0, 1), Note("0 ascending, 1 descending.")] = 0
 
 
@@ -161,7 +163,7 @@ class DeleteSyncOpt:
 
 @attrs.frozen(kw_only=True)
 class ClearConversationsMsgReq:
-    conversationIDs: ConversationIDs
+    conversationIDs: Annotated[list[AnyID], REQUIRED, FILLED, MaxItems(clearing.MAX_CONVERSATIONS)]
     userID: ID
     deleteSyncOpt: DeleteSyncOpt | None = None
 
@@ -175,7 +177,7 @@ class UserClearAllMsgReq:
 @attrs.frozen(kw_only=True)
 class DeleteMsgsReq:
     conversationID: ID
-    seqs: Seqs
+    seqs: Annotated[list[Int64], REQUIRED, FILLED, MaxItems(deletion.MAX_SEQS)]
     userID: ID
     deleteSyncOpt: DeleteSyncOpt | None = None
 
@@ -183,12 +185,12 @@ class DeleteMsgsReq:
 @attrs.frozen(kw_only=True)
 class DeleteMsgPhysicalBySeqReq:
     conversationID: AnyID = ""
-    seqs: Annotated[list[Int64], MaxItems(MAX_IDS)] = attrs.field(factory=list)
+    seqs: Annotated[list[Int64], MaxItems(deletion.MAX_SEQS)] = attrs.field(factory=list)
 
 
 @attrs.frozen(kw_only=True)
 class DeleteMsgPhysicalReq:
-    conversationIDs: Annotated[list[AnyID], PRESENT, MaxItems(MAX_IDS)]
+    conversationIDs: Annotated[list[AnyID], PRESENT, MaxItems(clearing.MAX_CONVERSATIONS)]
     timestamp: Annotated[Int64, Note("Age in seconds.")] = 0
 
 

@@ -19,6 +19,7 @@ from openim_trio.api.marks import (
     Text,
 )
 from openim_trio.api.types.paging import RequestPagination
+from openim_trio.services.users import MAX_REGISTRATIONS
 
 MAX_IDS = 10_000
 
@@ -57,7 +58,7 @@ class NewUser:
 
 @attrs.frozen(kw_only=True)
 class UserRegisterReq:
-    users: Annotated[list[NewUser], REQUIRED, MaxItems(MAX_IDS)]
+    users: Annotated[list[NewUser], REQUIRED, MaxItems(MAX_REGISTRATIONS)]
 
 
 @attrs.frozen(kw_only=True)
