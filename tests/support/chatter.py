@@ -201,13 +201,15 @@ class Person:
                 if number % AGAIN_EVERY == 0:
                     await self.send(line)
 
+        self._chatter.talking += 1
         async with trio.open_nursery() as nursery:
             for number in itertools.count():
                 if self._chatter.ending:
-                    return
+                    break
                 async with room:
                     nursery.start_soon(say, number)
                 await trio.sleep(PACE * random.uniform(0.5, 1.5))
+        self._chatter.talking -= 1
 
 
 async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:
@@ -234,6 +236,8 @@ class Chatter:
     people: dict[str, Person] = attrs.field(factory=dict)
     lines: list[Line] = attrs.field(factory=list)
     ending: bool = False
+    talking: int = 0
+    """people who may still say something of their own"""
     _happened: trio.Event = attrs.field(factory=trio.Event)
 
     def something_happened(self) -> None:
@@ -262,6 +266,7 @@ class Chatter:
     async def end(self) -> None:
         """Say no more; wait until all is acknowledged and everybody was shown everything."""
         self.ending = True
+        await self.until(lambda: not self.talking, "the last word")
         await self.until(lambda: all(line.answers for line in self.lines), "every ack")
         await self.until(lambda: not self._lacking(), "everybody has everything")
 
