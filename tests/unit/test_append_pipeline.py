@@ -383,6 +383,13 @@ async def test_ends_of_busy_conversations_are_read_in_bounded_steps(
         w.sequencer.wipe()
         await w.pipeline.heads.heads(names)
         assert reads == [(12, 16), (6, 18), (3, 128), (3, 128)]
+        monkeypatch.setattr(seed, "DEEP_BYTES", 18 * 200)
+        reads.clear()
+        w.sequencer.wipe()
+        await w.pipeline.heads.heads(names)
+        assert reads == [(12, 16), (6, 18)]  # more rows would be too many bytes
+        monkeypatch.undo()
+        w.sequencer.wipe()
         # What was read deeper knows all keys: nothing has to be looked up.
         await w.pipeline.append(text("0-0", peer="x0"))
         assert w.rows.searches == 0

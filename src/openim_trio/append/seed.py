@@ -22,6 +22,8 @@ DEEP_TAIL = 10_000
 CONVERSATIONS_AT_ONCE = 200
 ROWS_AT_ONCE = 20_000
 """in one read, however many conversations: it has to end within the store's timeout"""
+DEEP_BYTES = 16 * 1024 * 1024
+"""of one conversation.  Where more rows would be more than that, keys are looked up instead."""
 
 
 def row_channels(row: Row) -> tuple[str, ...]:
@@ -61,13 +63,14 @@ class Seeder:
         """
         found: dict[str, Tail] = {}
         waiting = list(tickets)
-        for limit in self._limits():
+        limits = self._limits()
+        for limit, next_limit in zip(limits, (*limits[1:], 0), strict=True):
             deeper: list[str] = []
             at_once = max(1, min(CONVERSATIONS_AT_ONCE, ROWS_AT_ONCE // limit))
             for start in range(0, len(waiting), at_once):
                 part = waiting[start : start + at_once]
                 tails = dict(zip(part, await self.rows.tails(part, limit), strict=True))
-                busy = [n for n in part if limit < DEEP_TAIL and self._is_busy(tails[n])]
+                busy = [n for n in part if next_limit and self._wants(next_limit, tails[n])]
                 deeper += busy
                 calm = {name: tails[name] for name in part if name not in busy}
                 found.update(await self._tell(calm, tickets))
@@ -77,10 +80,13 @@ class Seeder:
     def _limits(self) -> Sequence[int]:
         return (min(SHORT_TAIL, self.config.window_rows), *MIDDLE_TAILS, DEEP_TAIL)
 
-    def _is_busy(self, tail: Tail) -> bool:
-        """Rows below the tail are so young that their keys should be known, too."""
+    def _wants(self, rows: int, tail: Tail) -> bool:
+        """Rows below the tail are so young that their keys should be known, too, and a tail of so
+        many would not be too large."""
         recent = time.time() * 1000 - clock_error_ms(self.config)
-        return tail.head > len(tail.rows) and tail.floor_time >= recent
+        if tail.head == len(tail.rows) or tail.floor_time < recent:
+            return False
+        return sum(len(row.data) for row in tail.rows) * rows <= DEEP_BYTES * len(tail.rows)
 
     async def _tell(
         self, tails: Mapping[str, Tail], tickets: Mapping[str, bytes]
