@@ -8,6 +8,7 @@ import trio
 from openim_trio.config.model import AuthConfig, MongoConfig, RedisConfig
 from openim_trio.domain.errors import Code
 from openim_trio.gateway.hub import LocalUser
+from openim_trio.services.control import Kick
 from tests.support.client import connected
 from tests.support.gateway_workers import open_gateway
 from tests.support.services import ADMIN, SECRET, code_of, open_bench
@@ -74,3 +75,22 @@ async def test_the_reconciler_goes_on_after_a_token_that_was_taken_back(
                 await gone.over.wait()
             assert gone.kicked
             assert not stays.over.is_set()
+
+
+async def test_a_kick_is_told_although_the_connection_for_it_was_just_lost(
+    mongo_config: MongoConfig, redis_config: RedisConfig
+) -> None:
+    """The subscriptions live on, so nobody would look for what they missed."""
+    async with (
+        open_bench(mongo_config, redis_config) as here,
+        open_bench(mongo_config, redis_config) as there,
+    ):
+        await there.listen("u:ann")
+        await here.register("ann")
+        await here.services.tokens.issue_user(ADMIN, "ann", 1)
+        link = here.bus._commands._link
+        assert link is not None
+        link.drop("for the test")
+        await here.services.tokens.force_logout("ann", 1)
+        await there.heard.until(lambda: there.heard.controls(Kick))
+        assert there.bus.healthy
