@@ -90,7 +90,7 @@ class BusPresence:
             here = self._here(user_id)
             if here:
                 found[user_id] = {self._worker: here}
-            if listeners > (user_id in self._hub.users):
+            if listeners > bool(here):  # one that only connects yet may not be counted
                 elsewhere.append(user_id)
         if elsewhere:
             for user_id, workers in (await self._ask_others(elsewhere)).items():

@@ -36,10 +36,13 @@ log = structlog.get_logger()
 
 @attrs.define(slots=True, eq=False)
 class _Watched:
-    """`known`: worker -> platforms there.  `shown`: what the watchers were told last."""
+    """`known`: worker -> platforms there.  `said`: the same, told while `asking` was more than 0:
+    newer than the answers.  `shown`: what the watchers were told last."""
 
     watchers: dict[Session, None] = attrs.field(factory=dict)
     known: dict[str, tuple[int, ...]] = attrs.field(factory=dict)
+    asking: int = 0
+    said: dict[str, tuple[int, ...]] = attrs.field(factory=dict)
     shown: tuple[int, ...] = ()
 
 
@@ -92,6 +95,8 @@ class Watching:
         if watched is None:
             return
         watched.known[change.worker] = change.platforms
+        if watched.asking:
+            watched.said[change.worker] = change.platforms
         self._tell([change.user_id])
 
     def ask_again(self) -> None:
@@ -114,11 +119,22 @@ class Watching:
                 self._tell(batch)
 
     async def _learn(self, user_ids: Sequence[str]) -> None:
-        found = await self._presence.by_worker(user_ids)
-        for user_id in user_ids:
-            watched = self._watched.get(user_id)
-            if watched is not None:
-                watched.known = found.get(user_id, {})
+        asked = {
+            user_id: watched
+            for user_id in user_ids
+            if (watched := self._watched.get(user_id)) is not None
+        }
+        for watched in asked.values():
+            watched.asking += 1
+        try:
+            found = await self._presence.by_worker(list(asked))
+            for user_id, watched in asked.items():
+                watched.known = {**found.get(user_id, {}), **watched.said}
+        finally:
+            for watched in asked.values():
+                watched.asking -= 1
+                if not watched.asking:
+                    watched.said.clear()
 
     def _tell(self, user_ids: Iterable[str], besides: Session | None = None) -> None:
         """Push what changed; each watcher gets one push for all of its users.  `besides`: one
