@@ -1,6 +1,7 @@
 """Both ports of the append pipeline in memory: deterministic, without threads, for unit tests.
 
-They keep the facts as the real engines do; the tests of the protocol itself run on the engines.
+They keep the facts as the real engines do: tests/integration/test_engine_contract.py asks both.
+The tests of the protocol itself run on the engines.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ from collections.abc import Callable, Sequence
 import attrs
 import trio
 
+from openim_trio.append.limits import clock_error_ms
 from openim_trio.append.ports import (
     AdvanceBlock,
     Advanced,
     Behind,
     Head,
     KnownKey,
-    Publication,
     ReserveBlock,
     Reserved,
     SeedBlock,
@@ -26,7 +27,10 @@ from openim_trio.append.ports import (
     Tail,
     Unknown,
 )
+from openim_trio.config.model import AppendConfig
 from openim_trio.domain.rows import Row
+from openim_trio.wire import bus_message
+from openim_trio.wire.bus_message import BusKind, BusMessage
 
 
 @attrs.define(slots=True)
@@ -39,6 +43,7 @@ class Facts:
     lo: int = 1
     floor: int = 0
     keys: dict[bytes, tuple[KnownKey, int]] = attrs.field(factory=dict)
+    """in the order of their seqs, with their createTimes"""
     lease: bytes = b""
     lease_until: int = 0
 
@@ -47,24 +52,27 @@ class Facts:
         self.keys[row.key] = (slot, row.create_time)
         self.n, self.sent = row.seq, row.send_time
 
+    def trim(self, rows: int, oldest: int) -> None:
+        """Let go of the keys of rows that are too many or were sent before `oldest` (C4)."""
+        while self.keys:
+            key, (slot, created) = next(iter(self.keys.items()))
+            if len(self.keys) <= rows and slot.send_time >= oldest:
+                return
+            del self.keys[key]
+            self.floor = max(self.floor, created)
+            self.lo += 1
+
 
 class MemorySequencer:
-    """Set `down` for an outage, call `wipe()` for a loss of all data."""
+    """Set `down` for an outage, call `wipe()` for a loss of all data.  `published`: (channel,
+    payload) in order."""
 
-    def __init__(
-        self,
-        now: Callable[[], int],
-        window: int = 256,
-        clock_error: int = 0,
-        lease_ms: int = 300,
-    ) -> None:
+    def __init__(self, now: Callable[[], int], config: AppendConfig) -> None:
         self._now = now
-        self._window = window
-        self._clock_error = clock_error
-        self._lease_ms = lease_ms
+        self._config = config
         self._tickets = itertools.count(1)
         self.facts: dict[str, Facts] = {}
-        self.published: list[tuple[str, Publication | int]] = []
+        self.published: list[tuple[str, bytes]] = []
         self.reserves: list[list[ReserveBlock]] = []
         self.down = False
 
@@ -105,7 +113,7 @@ class MemorySequencer:
                 new.append(index)
         busy = bool(new) and facts.lease not in (b"", token) and facts.lease_until > self._now()
         if new and not busy:
-            facts.lease, facts.lease_until = token, self._now() + self._lease_ms
+            facts.lease, facts.lease_until = token, self._now() + self._config.lease_ms
         head = facts.n or 0
         sent = max(self._now(), facts.sent)
         return Reserved(head, known, tuple(old), () if busy else tuple(new), head + 1, sent, busy)
@@ -123,18 +131,20 @@ class MemorySequencer:
         assert facts.n is not None
         if facts.n < block.first_seq - 1:
             return Behind(facts.n)
+        before = facts.n
         for row, publication in zip(block.rows, block.publications, strict=True):
             if row.seq == facts.n + 1:
                 facts.learn(row)
-                self.published.append((block.conversation, publication))
+                self._publish(publication.channels, publication.payload)
+        if facts.n > before:
+            oldest = self._now() - self._config.window_minutes * 60_000
+            facts.trim(self._config.window_rows, oldest)
         if facts.lease == token:
             facts.lease = b""
-        while facts.n - facts.lo + 1 > self._window:
-            key, (_, created) = next(iter(facts.keys.items()))
-            del facts.keys[key]
-            facts.floor = max(facts.floor, created)
-            facts.lo += 1
         return Advanced(facts.n)
+
+    def _publish(self, channels: Sequence[str], payload: bytes) -> None:
+        self.published.extend((channel, payload) for channel in channels)
 
     async def seed(self, seeds: Sequence[SeedBlock]) -> list[bool]:
         await self._call()
@@ -148,8 +158,11 @@ class MemorySequencer:
             facts.learn(row)
         facts.n = seed.head
         facts.lo = seed.head - len(seed.tail) + 1
-        facts.floor = seed.floor_time + self._clock_error if facts.lo > 1 else 0
-        self.published.append((seed.conversation, seed.head))
+        if not seed.tail:
+            facts.sent = seed.floor_time
+        facts.floor = seed.floor_time + clock_error_ms(self._config) if facts.lo > 1 else 0
+        head = BusMessage(BusKind.HEAD, seed.conversation, seed.head)
+        self._publish(seed.channels, bus_message.encode(head))
         return True
 
     async def heads(self, conversations: Sequence[str]) -> list[Head | Unknown]:
@@ -181,7 +194,12 @@ class MemoryRows:
         self.unclear = 0
 
     def conversation(self, name: str) -> list[Row]:
-        return [row for (owner, _), row in sorted(self.slots.items()) if owner == name]
+        """Rows 1..n: nothing behind a gap is a fact."""
+        return self._run(name, 1)
+
+    def _run(self, name: str, first: int) -> list[Row]:
+        seqs = itertools.takewhile(lambda seq: (name, seq) in self.slots, itertools.count(first))
+        return [self.slots[name, seq] for seq in seqs]
 
     async def _call(self) -> None:
         await trio.lowlevel.checkpoint()
@@ -208,7 +226,7 @@ class MemoryRows:
 
     async def read_above(self, conversation: str, seq: int, limit: int) -> list[Row]:
         await self._call()
-        return [row for row in self.conversation(conversation) if row.seq > seq][:limit]
+        return self._run(conversation, seq + 1)[:limit]
 
     async def tails(self, conversations: Sequence[str], limit: int) -> list[Tail]:
         await self._call()
@@ -216,16 +234,16 @@ class MemoryRows:
 
     @staticmethod
     def _tail(rows: list[Row], limit: int) -> Tail:
-        floor = rows[-limit - 1].send_time if len(rows) > limit else 0
-        return Tail(len(rows), tuple(rows[-limit:]), floor)
+        below = max(len(rows) - limit, 0)
+        return Tail(len(rows), tuple(rows[below:]), rows[below - 1].send_time if below else 0)
 
     async def find_key(self, conversation: str, key: bytes, since: int, upto: int) -> Row | None:
         await self._call()
         self.searches += 1
-        for row in self.conversation(conversation):
-            if row.key == key and row.send_time >= since and row.seq <= upto:
-                return row
-        return None
+        rows = self.conversation(conversation)[:upto]
+        if len(rows) < upto:
+            raise StoreUnavailable(f"not all of rows 1..{upto} are there")
+        return next((row for row in rows if row.key == key and row.send_time >= since), None)
 
 
 class RecordedEffects:

@@ -17,9 +17,11 @@ def make_row(
     text: str = "hello",
     time: int | None = None,
     shown_time: int | None = None,
+    created: int | None = None,
     kind: RowKind = RowKind.MESSAGE,
 ) -> Row:
-    """`time`: the sequencer's (1000 ms a seq unless given); `shown_time`: what the message says."""
+    """`time`: the sequencer's (1000 ms a seq unless given); `shown_time`: what the message says;
+    `created`: 10 ms before unless given."""
     time = 1_000 * seq if time is None else time
     message = sdkws_pb2.MsgData(
         sendID=sender,
@@ -28,7 +30,7 @@ def make_row(
         sessionType=1,
         contentType=101,
         content=text.encode() if kind is RowKind.MESSAGE else b"",
-        createTime=time - 10,
+        createTime=time - 10 if created is None else created,
     )
     shown = time if shown_time is None else shown_time
     data = seal(message.SerializeToString(), seq, shown)

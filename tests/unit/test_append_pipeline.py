@@ -52,7 +52,7 @@ def now_ms() -> int:
 @asynccontextmanager
 async def world(config: AppendConfig | None = None, window: int = 256) -> AsyncIterator[World]:
     config = config or AppendConfig()
-    sequencer = MemorySequencer(now_ms, window, config.clock_error_minutes * 60_000)
+    sequencer = MemorySequencer(now_ms, attrs.evolve(config, window_rows=window))
     rows, effects = MemoryRows(), RecordedEffects()
     pauses = Pauses()
     ports = PausingSequencer(sequencer, pauses)
@@ -77,7 +77,7 @@ async def test_a_send_is_stored_published_and_answered(
         [row] = w.rows.conversation(CHAT)
         assert (row.seq, row.send_time) == (1, appended.send_time)
         assert w.effects.rows == [row]
-        assert [name for name, _ in w.sequencer.published] == [CHAT, CHAT]  # seed's head, the row
+        assert [channel for channel, _ in w.sequencer.published] == ["u:bob", "u:alice"]
 
 
 async def test_a_retry_gets_the_first_answer(autojump_clock: trio.testing.MockClock) -> None:
@@ -406,4 +406,4 @@ async def test_recent_advances_are_repeated_on_another_server(
         w.pipeline.server_changed()
         await trio.sleep(1)
         assert facts.n == 1
-        assert len(w.sequencer.published) == 1
+        assert [channel for channel, _ in w.sequencer.published] == ["u:bob", "u:alice"]

@@ -194,8 +194,13 @@ class RowStore(Protocol):
         """Rows seq+1, seq+2, … in order, at most `limit`."""
         ...
 
-    async def tails(self, conversations: Sequence[str], limit: int) -> list[Tail]: ...
+    async def tails(self, conversations: Sequence[str], limit: int) -> list[Tail]:
+        """The ends of these conversations, at most `limit` (1 or more) rows each."""
+        ...
 
     async def find_key(self, conversation: str, key: bytes, since: int, upto: int) -> Row | None:
-        """Search rows with sendTime >= since (ms) and seq <= upto for the key."""
+        """Search rows with sendTime >= since (ms) and seq <= upto for the key.
+
+        None says that all of them were looked through (C4): if rows 1..upto can't all be read, it
+        raises StoreUnavailable."""
         ...
