@@ -7,7 +7,9 @@ import trio
 
 from openim_trio.config.model import AuthConfig, MongoConfig, RedisConfig
 from openim_trio.domain.errors import Code
+from openim_trio.domain.records import TokenRecord
 from openim_trio.gateway.hub import LocalUser
+from openim_trio.services import tokens as tokens_module
 from openim_trio.services.control import Kick
 from tests.support.client import connected
 from tests.support.gateway_workers import open_gateway
@@ -94,3 +96,35 @@ async def test_a_kick_is_told_although_the_connection_for_it_was_just_lost(
         await here.services.tokens.force_logout("ann", 1)
         await there.heard.until(lambda: there.heard.controls(Kick))
         assert there.bus.healthy
+
+
+async def test_a_login_costs_the_cache_of_tokens_no_search(
+    mongo_config: MongoConfig, redis_config: RedisConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens_module, "MAX_DROPPED", 2)
+    async with open_bench(mongo_config, redis_config) as bench:
+        await bench.register("ann", "bob")
+        tokens, store = bench.services.tokens, bench.store.tokens
+        reads: list[str] = []
+        get = store.get
+
+        async def noted(digest: str) -> TokenRecord | None:
+            reads.append(digest)
+            return await get(digest)
+
+        monkeypatch.setattr(type(store), "get", lambda self, digest: noted(digest))
+        ann, _ = await tokens.issue_user(ADMIN, "ann", 1)
+        bob, _ = await tokens.issue_user(ADMIN, "bob", 1)
+        for _ in range(2):
+            for token in (ann, bob):
+                await tokens.check(token)
+        assert len(reads) == 2
+        tokens.drop_user("ann")
+        for token in (ann, bob, ann):
+            await tokens.check(token)
+        assert len(reads) == 3
+        for number in range(5):
+            tokens.drop_user(f"user{number}")
+        for token in (ann, bob):
+            await tokens.check(token)
+        assert len(reads) == 5

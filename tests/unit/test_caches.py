@@ -61,7 +61,7 @@ async def test_only_missing_keys_are_loaded() -> None:
     await cache.get_many(["a", "none"], load)
     assert await cache.get_many(["a", "b", "b", "none"], load) == {"a": 1, "b": 1}
     assert asked == [["a", "none"], ["b", "none"]]
-    cache.drop_where(lambda key, _: key == "a")
+    cache.drop(["a"])
     assert (cache.get("a"), cache.get("b")) == (None, 1)
     cache.clear()
     assert cache.get("b") is None

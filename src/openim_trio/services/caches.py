@@ -63,11 +63,6 @@ class Cache(Generic[K, V]):
         for key in keys:
             self._remove(key)
 
-    def drop_where(self, wanted: Callable[[K, V], bool]) -> None:
-        self._epoch += 1
-        for key in [k for k, entry in self._entries.items() if wanted(k, entry[2])]:
-            self._remove(key)
-
     def clear(self) -> None:
         self._epoch += 1
         self._entries.clear()

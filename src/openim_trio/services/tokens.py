@@ -15,6 +15,7 @@ from typing import Any
 
 import attrs
 import jwt
+import trio
 
 from openim_trio.config.model import AuthConfig
 from openim_trio.domain import login_policy
@@ -34,6 +35,8 @@ ADMIN_GRACE = 300
 """seconds that a displaced administrator's token is still accepted"""
 CACHE_SECONDS = 60.0
 CACHE_SIZE = 50_000
+MAX_DROPPED = 10_000
+"""users whose cached tokens count no more; beyond it the whole cache goes"""
 CLOCK_ALLOWANCE = 5
 MAX_TOKEN = 4096
 PLATFORMS = frozenset(int(platform) for platform in Platform)
@@ -50,8 +53,11 @@ class _Claims:
 
 @attrs.frozen(slots=True)
 class _Checked:
+    """`read_at`: trio time when the store was asked."""
+
     actor: Actor
     expires_at: int
+    read_at: float
 
 
 class TokenService:
@@ -72,6 +78,7 @@ class TokenService:
         # The secret's length is the operator's affair; deployments exist with short ones.
         self._jwt = jwt.PyJWT({"enforce_minimum_key_length": False})
         self._cache: Cache[str, _Checked] = Cache(CACHE_SIZE, CACHE_SECONDS)
+        self._dropped: dict[str, float] = {}  # user ID -> trio time
 
     # -- issuing -----------------------------------------------------------------------------------
 
@@ -160,14 +167,14 @@ class TokenService:
         digest = token_hash(token)
         now = self._clock()
         known = self._cache.get(digest)
-        if known is not None and known.expires_at > now:
+        if known is not None and known.expires_at > now and self._is_fresh(known):
             return known
         claims = self._decode(token)
-        epoch = self._cache.epoch
+        epoch, read_at = self._cache.epoch, trio.current_time()
         record = await self._tokens.get(digest)
         check_record(record, now)
         actor = Actor(claims.user_id, claims.platform, self._is_admin(claims.user_id), digest)
-        checked = _Checked(actor, claims.expires_at)
+        checked = _Checked(actor, claims.expires_at, read_at)
         # A displaced administrator's record ends before the claims do.
         if record is not None and record.expires_at > now + CACHE_SECONDS:
             self._cache.put(digest, checked, epoch)
@@ -267,10 +274,19 @@ class TokenService:
     # -- the cache ---------------------------------------------------------------------------------
 
     def drop_user(self, user_id: str) -> None:
-        self._cache.drop_where(lambda _, checked: checked.actor.user_id == user_id)
+        """Every login comes here, so nothing is searched for: what was read before counts no
+        more."""
+        if len(self._dropped) >= MAX_DROPPED:
+            self.drop_all()
+        self._dropped[user_id] = trio.current_time()
 
     def drop_all(self) -> None:
         self._cache.clear()
+        self._dropped.clear()
+
+    def _is_fresh(self, known: _Checked) -> bool:
+        dropped_at = self._dropped.get(known.actor.user_id)
+        return dropped_at is None or known.read_at > dropped_at
 
 
 def token_hash(token: str) -> str:
