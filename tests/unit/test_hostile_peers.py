@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from urllib.parse import quote
 
+import attrs
 import pytest
 import trio
 
 from openim_trio.config.model import GatewayConfig
 from openim_trio.domain.actors import Actor
-from openim_trio.domain.errors import ServiceError
+from openim_trio.domain.errors import Code, ServiceError
 from openim_trio.gateway.handshake import parse_arguments
 from openim_trio.gateway.http_upgrade import BadRequest, UpgradeParser, UpgradeRequest
 from openim_trio.wire.identifiers import Req
@@ -131,3 +132,16 @@ async def test_only_the_native_sdk_reads_no_more_than_a_mebibyte(js: bool, code:
             Req.PULL_RANGES, sdkws_pb2.PullMessageBySeqsReq(userID="ann", seqRanges=[asked])
         )
         assert answer.err_code == code
+
+
+async def test_who_was_refused_takes_nobodys_place(config: GatewayConfig) -> None:
+    """Its connection may stay open for a moment after the answer."""
+    world = World()
+    world.refused["eve:1:"] = ServiceError(Code.TOKEN_INVALID)
+    async with serving(world, attrs.evolve(config, max_connections=1)) as served:
+        async with await trio.open_tcp_stream("127.0.0.1", served.port) as stream:
+            query = login("eve").query()
+            await stream.send_all(f"GET /?{query} HTTP/1.1\r\n".encode() + HEAD)
+            assert (await stream.receive_some()).startswith(b"HTTP/1.1 200")
+            async with connected(served.port, login("ann")) as ann:
+                await ann.call(Req.NEWEST_SEQ, sdkws_pb2.GetMaxSeqReq(), sdkws_pb2.GetMaxSeqResp)

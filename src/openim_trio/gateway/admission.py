@@ -62,13 +62,13 @@ class Admission:
         self._pending += 1
         try:
             args, outcome = await self._check(request, context)
-            if isinstance(outcome, ServiceError):
-                await self._refuse(sock, request, context, args, outcome)
-                return None
-            assert args is not None
-            return await self._welcome(sock, request, context, args, *outcome)
+            if not isinstance(outcome, ServiceError):
+                assert args is not None
+                return await self._welcome(sock, request, context, args, *outcome)
         finally:
             self._pending -= 1
+        await self._refuse(sock, request, context, args, outcome)
+        return None
 
     async def _check(
         self, request: UpgradeRequest, context: TransportContext
