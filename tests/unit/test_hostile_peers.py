@@ -138,10 +138,12 @@ async def test_who_was_refused_takes_nobodys_place(config: GatewayConfig) -> Non
     """Its connection may stay open for a moment after the answer."""
     world = World()
     world.refused["eve:1:"] = ServiceError(Code.TOKEN_INVALID)
-    async with serving(world, attrs.evolve(config, max_connections=1)) as served:
-        async with await trio.open_tcp_stream("127.0.0.1", served.port) as stream:
-            query = login("eve").query()
-            await stream.send_all(f"GET /?{query} HTTP/1.1\r\n".encode() + HEAD)
-            assert (await stream.receive_some()).startswith(b"HTTP/1.1 200")
-            async with connected(served.port, login("ann")) as ann:
-                await ann.call(Req.NEWEST_SEQ, sdkws_pb2.GetMaxSeqReq(), sdkws_pb2.GetMaxSeqResp)
+    async with (
+        serving(world, attrs.evolve(config, max_connections=1)) as served,
+        await trio.open_tcp_stream("127.0.0.1", served.port) as stream,
+    ):
+        query = login("eve").query()
+        await stream.send_all(f"GET /?{query} HTTP/1.1\r\n".encode() + HEAD)
+        assert (await stream.receive_some()).startswith(b"HTTP/1.1 200")
+        async with connected(served.port, login("ann")) as ann:
+            await ann.call(Req.NEWEST_SEQ, sdkws_pb2.GetMaxSeqReq(), sdkws_pb2.GetMaxSeqResp)
