@@ -347,3 +347,18 @@ def test_wrong_legacy_elements(content_type: int, element: Any, expected: str) -
 
 def test_types_of_the_older_route() -> None:
     assert problem(validate_legacy_element, 113, {}).startswith("contentType")
+
+
+@pytest.mark.parametrize("number", [106, 107, 114, 117])
+def test_the_number_of_objects_is_bounded(number: int) -> None:
+    """80,000 empty objects would hold a worker up for a quarter of a second."""
+    objects = [{}] * (content.MAX_CONTAINERS + 1)
+    body = {"multiMessage": objects, "messageEntityList": objects, "x": objects}
+    with pytest.raises(ServiceError, match="objects and lists"):
+        validate_content(number, json.dumps(body).encode())
+
+
+def test_braces_in_a_text_are_no_objects() -> None:
+    validate_content(101, json.dumps({"content": "{[" * content.MAX_CONTAINERS}).encode())
+    data = json.dumps([{}] * (content.MAX_CONTAINERS + 1))
+    validate_content(110, json.dumps({"data": data}).encode())

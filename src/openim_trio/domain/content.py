@@ -32,6 +32,9 @@ ELEMENT_TYPES = (101, 102, 103, 104, 105, 106, 110, 114, 118, 1400)
 """what administrators may send over REST"""
 LEGACY_ELEMENT_TYPES = (*range(101, 113), 114, 1400)
 
+MAX_CONTAINERS = 10_000
+"""objects and lists in one content: each one costs some microseconds to look at"""
+
 _ROOT_PATH = "/schemas/content/"
 _Validate = Callable[..., Any]
 
@@ -96,9 +99,24 @@ def _element(
 
 def _json(text: bytes | str, path: str) -> Any:
     try:
-        return orjson.loads(text)
+        value = orjson.loads(text)
     except orjson.JSONDecodeError:
         raise args_error(path, "must be JSON") from None
+    raw = text if isinstance(text, bytes) else text.encode()
+    if raw.count(b"{") + raw.count(b"[") > MAX_CONTAINERS:  # or so many in its strings
+        _check_containers(value, path)
+    return value
+
+
+def _check_containers(value: Any, path: str) -> None:
+    waiting, seen = [value], 0
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict | list):
+            seen += 1
+            if seen > MAX_CONTAINERS:
+                raise args_error(path, f"holds more than {MAX_CONTAINERS} objects and lists")
+            waiting.extend(item.values() if isinstance(item, dict) else item)
 
 
 def _check(name: str, value: object, path: str) -> None:
