@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from openim_trio.domain.conversations import SessionType
 from openim_trio.domain.rows import RowKind
 from openim_trio.gateway.outgoing import OutFrame
 from openim_trio.wire.envelope import GOB, JSON, Encoding, Response
@@ -21,9 +22,11 @@ def shared_encoding(encoding: Encoding) -> Encoding:
 
 
 class Published:
-    """`body`: MsgData bytes, empty for a tombstone; seq 0: not stored."""
+    """`body`: MsgData bytes, empty for a tombstone; seq 0: not stored.  `pair`: sender and receiver
+    of a row that was read again and is not a group's.  What the bus brings came to the right users;
+    but IDs may hold underscores, so two pairs may share a conversation's ID."""
 
-    __slots__ = ("_frames", "_push", "body", "conversation", "kind", "operation_id", "seq")
+    __slots__ = ("_frames", "_push", "body", "conversation", "kind", "operation_id", "pair", "seq")
 
     def __init__(
         self,
@@ -38,6 +41,7 @@ class Published:
         self.body = body
         self.operation_id = operation_id
         self.kind = kind
+        self.pair: tuple[str, str] | None = None
         self._push: bytes | None = None
         self._frames: dict[int, OutFrame] = {}
 
@@ -62,4 +66,10 @@ class Published:
     @classmethod
     def from_row(cls, conversation: str, row: sdkws_pb2.MsgData) -> Published:
         """A row as readers get it from the store."""
-        return cls(conversation, row.seq, row.SerializeToString())
+        published = cls(conversation, row.seq, row.SerializeToString())
+        if row.sessionType != SessionType.GROUP and row.sendID:
+            published.pair = (row.sendID, row.recvID)
+        return published
+
+    def concerns(self, user_id: str) -> bool:
+        return self.pair is None or user_id in self.pair

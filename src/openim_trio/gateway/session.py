@@ -242,7 +242,7 @@ class Session:
             shown = self.positions.get(row.conversation)
             if shown is None or row.seq > shown:
                 self.positions.show(row.conversation, row.seq)
-                pushed += self._push(row)
+                pushed += row.concerns(self.user_id) and self._push(row)
         return pushed
 
     def show_again(self, row: Published) -> None:
