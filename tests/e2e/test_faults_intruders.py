@@ -14,6 +14,7 @@ import jwt
 import pytest
 import trio
 
+from openim_trio.demo.login import Login, LoginRefused, upgrade
 from openim_trio.demo.server import Server
 from openim_trio.domain.errors import Code
 from openim_trio.wire import frames
@@ -22,7 +23,7 @@ from openim_trio.wire.envelope import GOB, Request
 from openim_trio.wire.identifiers import Req
 from tests.support import client
 from tests.support.chatter import PATIENCE, Chatter, chatting
-from tests.support.client import Login, Refused, WireClient, open_upgraded
+from tests.support.client import WireClient
 from tests.support.site import SECRET, Site, metric
 
 USER, OTHER = "mallory", "left0"
@@ -82,8 +83,8 @@ async def handshake(server: Server, login: Login) -> int:
     stream = await trio.open_tcp_stream(server.host, server.ws_port)
     async with stream:
         try:
-            await open_upgraded(stream, login.query())
-        except Refused as refused:
+            await upgrade(stream, login.query())
+        except LoginRefused as refused:
             return refused.code if refused.status == 200 else -refused.status
     return 0
 
@@ -125,7 +126,7 @@ async def _kick(chatter: Chatter, token: str) -> None:
         assert await rest(server, chatter.admin, "/auth/force_logout") == 0
         with trio.fail_after(PATIENCE):
             await mallory.over.wait()
-        assert mallory.kicked
+        assert mallory.kicked.is_set()
     with trio.fail_after(PATIENCE):
         in_a_row = 0
         while in_a_row < USUAL_TIMES:
@@ -219,7 +220,7 @@ async def test_bytes_that_no_client_would_send(site: Site) -> None:
 async def _attack(mallory: WireClient, hostile: bytes) -> None:
     with trio.fail_after(PATIENCE):
         with suppress(trio.BrokenResourceError):  # it was thrown out before its last byte
-            await mallory.send_raw(hostile)
+            await mallory.write(hostile)
         await mallory.over.wait()
 
 

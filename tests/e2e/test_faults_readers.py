@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 import trio
 
+from openim_trio.demo.login import Login
 from openim_trio.domain.conversations import group_chat, single_chat
 from openim_trio.wire.identifiers import Req
 from openim_trio.wire.proto import sdkws_pb2
 from tests.support import client
 from tests.support.chatter import PATIENCE, Chatter, chatting
-from tests.support.client import Login, WireClient
+from tests.support.client import WireClient
 from tests.support.site import Site, metric
 
 SLOW = "slow"
@@ -61,7 +62,7 @@ async def _let_go_and_catch_up(chatter: Chatter, reader: WireClient) -> None:
     shown: dict[str, list[int]] = {name: [0] for name in heads}
     with trio.fail_after(PATIENCE):
         while any(shown[name][-1] < head for name, head in heads.items()):
-            conversation, message = await reader.pushes.receive()
+            conversation, message = await reader.next_push()
             if message.seq:
                 shown[conversation].append(message.seq)
     assert not reader.over.is_set()

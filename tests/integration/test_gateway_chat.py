@@ -11,10 +11,11 @@ import redis as redis_client
 import trio
 
 from openim_trio.config.model import GatewayConfig, MongoConfig, RedisConfig
+from openim_trio.demo.login import LoginRefused
 from openim_trio.domain.platforms import Platform
 from openim_trio.wire.identifiers import Req
 from openim_trio.wire.proto import msg_pb2, sdkws_pb2
-from tests.support.client import Refused, WireClient, connected, text_message
+from tests.support.client import WireClient, connected, text_message
 from tests.support.gateway_workers import open_gateway
 
 
@@ -146,8 +147,8 @@ async def test_kicked_by_a_login_on_another_worker(
             async with connected(two.port, newer) as second:
                 with trio.fail_after(10):
                     await first.over.wait()
-                assert first.kicked
-                with pytest.raises(Refused) as caught:
+                assert first.kicked.is_set()
+                with pytest.raises(LoginRefused) as caught:
                     await refused(two.port, old)
                 assert caught.value.code == 1506
                 newest = sdkws_pb2.GetMaxSeqReq(userID="a")
@@ -172,7 +173,7 @@ async def test_forced_logout(mongo_config: MongoConfig, redis_config: RedisConfi
             await one.bench.services.tokens.force_logout("a", int(Platform.ANDROID))
             with trio.fail_after(10):
                 await phone.over.wait()
-            assert phone.kicked
+            assert phone.kicked.is_set()
             assert not desktop.over.is_set()
 
 

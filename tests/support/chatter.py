@@ -17,10 +17,10 @@ from typing import TypeVar
 
 import attrs
 import trio
-from trio_websocket import ConnectionClosed, HandshakeError
 
 from openim_trio.append.requests import Append, Appended
 from openim_trio.demo.client import Received, Refused, WireClient, connected, text_message
+from openim_trio.demo.login import ConnectionOver, LoginRefused
 from openim_trio.demo.server import Server
 from openim_trio.domain.conversations import group_chat, single_chat
 from openim_trio.domain.errors import Code
@@ -40,7 +40,7 @@ PULLED_AT_ONCE = 100
 RETRIABLE = (Code.DATABASE, Code.NETWORK)
 
 T = TypeVar("T")
-_LOST = (ConnectionClosed, HandshakeError, trio.TooSlowError)
+_LOST = (ConnectionOver, LoginRefused, trio.TooSlowError)
 
 
 @attrs.define(eq=False)

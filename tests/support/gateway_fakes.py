@@ -15,6 +15,7 @@ import trio
 from openim_trio.append.ports import Head, SequencerUnavailable
 from openim_trio.append.publication import channels_of
 from openim_trio.config.model import AuthConfig, Config, GatewayConfig
+from openim_trio.demo.login import Login
 from openim_trio.domain import conversations
 from openim_trio.domain.actors import Actor
 from openim_trio.domain.errors import Code, ServiceError
@@ -25,7 +26,6 @@ from openim_trio.services.control import ControlMessage, Kick, encode, user_chan
 from openim_trio.wire import bus_message
 from openim_trio.wire.bus_message import BusKind, BusMessage
 from openim_trio.wire.proto import msg_pb2, sdkws_pb2
-from tests.support.client import Login
 
 Done = Callable[[msg_pb2.SendMsgResp | ServiceError], None]
 

@@ -9,10 +9,10 @@ import attrs
 import trio
 
 from openim_trio.config.model import AuthConfig, Config, GatewayConfig, MongoConfig, RedisConfig
+from openim_trio.demo.login import Login
 from openim_trio.domain.platforms import Platform
 from openim_trio.gateway.server import Gateway
 from openim_trio.observability.metrics import Metrics
-from tests.support.client import Login
 from tests.support.gateway_fakes import listening_socket
 from tests.support.services import ADMIN, SECRET, Bench, open_bench
 

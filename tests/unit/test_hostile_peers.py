@@ -10,13 +10,14 @@ import pytest
 import trio
 
 from openim_trio.config.model import GatewayConfig
+from openim_trio.demo.login import Login
 from openim_trio.domain.actors import Actor
 from openim_trio.domain.errors import Code, ServiceError
 from openim_trio.gateway.handshake import parse_arguments
 from openim_trio.gateway.http_upgrade import BadRequest, UpgradeParser, UpgradeRequest
 from openim_trio.wire.identifiers import Req
 from openim_trio.wire.proto import msg_pb2, sdkws_pb2
-from tests.support.client import Login, WireClient, connected, text_message
+from tests.support.client import WireClient, connected, text_message
 from tests.support.gateway_fakes import World, login, serving
 
 HEAD = (
@@ -105,7 +106,7 @@ async def test_a_user_beyond_ascii_connects(config: GatewayConfig) -> None:
             assert data.startswith(b"HTTP/1.1 101")
             client = WireClient(stream, wanted, data.partition(b"\r\n\r\n")[2])
             async with trio.open_nursery() as nursery:
-                await nursery.start(client.run)
+                nursery.start_soon(client.listen)
                 await client.call(Req.NEWEST_SEQ, sdkws_pb2.GetMaxSeqReq(), sdkws_pb2.GetMaxSeqResp)
                 assert served.services.requests == ["max_seqs 张三"]
                 nursery.cancel_scope.cancel()

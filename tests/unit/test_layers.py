@@ -37,7 +37,7 @@ LIBRARIES = {
     "quart": {"api"},
     "quart_trio": {"api"},
     "hypercorn": {"api", "process"},
-    "trio_websocket": {"gateway", "demo"},
+    "trio_websocket": {"gateway"},
     "wsproto": {"gateway"},
     "h11": {"gateway"},
     "jwt": {"services"},

@@ -9,23 +9,28 @@ import itertools
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from json import dumps
-from urllib.parse import urlencode, urlsplit
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import attrs
 import trio
-from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
+from google.protobuf.message import Message as ProtoMessage
 
-from openim_trio.wire.compression import compress, decompress
-from openim_trio.wire.envelope import GOB, JSON, Request, Response
+from openim_trio.demo.login import ConnectionOver, Login, upgrade
+from openim_trio.wire import frames
+from openim_trio.wire.envelope import Request, Response
 from openim_trio.wire.identifiers import Req
 from openim_trio.wire.proto import msg_pb2, sdkws_pb2
 
-LARGEST_FRAME = 1 << 20
+LARGEST_MESSAGE = 16 << 20
 ANSWER_TIMEOUT = 15.0
 HANDSHAKE_TIMEOUT = 5.0
 CLOSE_TIMEOUT = 2.0
+
+M = TypeVar("M", bound=ProtoMessage)
+_BROKEN = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 
 class Refused(Exception):
@@ -48,62 +53,82 @@ class Received:
 
 
 class WireClient:
-    """One connection.  `received` has every message in the order of arrival."""
+    """One connection, upgraded already.  `received` has every message in the order of arrival."""
 
-    def __init__(self, user: str, websocket: WebSocketConnection, *, json: bool) -> None:
-        self.user = user
+    def __init__(self, stream: trio.abc.Stream, login: Login, first: bytes = b"") -> None:
+        """`first`: what came behind the answer to the upgrade."""
+        self.login = login
+        self.stream = stream
         self.kicked = trio.Event()
-        self.closed = trio.Event()
+        self.over = trio.Event()
         self.close_code: int | None = None
-        """what the server said at the end, 1006 if nothing"""
+        """what the server said at the end, None if nothing"""
         self.received: list[Received] = []
-        self._websocket = websocket
-        self._codec = JSON if json else GOB
-        self._gzip = not json
+        self._first = first
+        self._reader = frames.FrameReader(LARGEST_MESSAGE, expect_masked=False)
+        self._writing = trio.Lock()
+        self._closing = False
         self._numbers = itertools.count(1)
-        self._waiting: dict[str, trio.MemorySendChannel[Response]] = {}
-        self._arrival = trio.Condition()
+        self._waiting: dict[str, trio.Event] = {}
+        self._answers: dict[str, Response] = {}
+        self._arrival = trio.Event()
+
+    @property
+    def user(self) -> str:
+        return self.login.user_id
 
     # -- requests ----------------------------------------------------------------------------------
 
-    async def request(self, req: Req, data: bytes) -> bytes:
-        """Send a request and wait for its answer.  Raises Refused, ConnectionClosed, TooSlow."""
-        incr = f"{self.user}_{next(self._numbers)}"
-        send, receive = trio.open_memory_channel[Response](1)
-        self._waiting[incr] = send
-        payload = self._codec.encode_request(
-            Request(req, incr, secrets.token_hex(8), self.user, "", data)
-        )
+    async def post(self, req: int, body: ProtoMessage | bytes, **changes: Any) -> str:
+        """Send a request and don't wait; its msgIncr.  `changes`: fields of the envelope.  Raises
+        ConnectionOver."""
+        msg_incr = f"{self.user}_{next(self._numbers)}"
+        data = body if isinstance(body, bytes) else body.SerializeToString()
+        request = Request(int(req), msg_incr, secrets.token_hex(8), self.user, "", data)
+        payload = self.login.encoding.encode_request(attrs.evolve(request, **changes))
+        self._waiting[msg_incr] = trio.Event()
         try:
-            await self._websocket.send_message(compress(payload) if self._gzip else payload)
+            await self.write(frames.binary_frame(payload, mask=secrets.token_bytes(4)))
+        except _BROKEN:
+            raise ConnectionOver(self.close_code) from None
+        return msg_incr
+
+    async def answer(self, msg_incr: str) -> Response:
+        """To what was posted.  Raises ConnectionOver, TooSlowError."""
+        try:
             with trio.fail_after(ANSWER_TIMEOUT):
-                answer = await receive.receive()
-        except trio.EndOfChannel:
-            raise ConnectionClosed(self._websocket.closed) from None
+                while msg_incr not in self._answers and not self.over.is_set():
+                    await self._waiting[msg_incr].wait()
         finally:
-            self._waiting.pop(incr, None)
+            del self._waiting[msg_incr]
+        if msg_incr not in self._answers:
+            raise ConnectionOver(self.close_code)
+        return self._answers.pop(msg_incr)
+
+    async def request(self, req: int, body: ProtoMessage | bytes, **changes: Any) -> Response:
+        return await self.answer(await self.post(req, body, **changes))
+
+    async def call(self, req: int, body: ProtoMessage, kind: type[M]) -> M:
+        """Raises Refused, too."""
+        answer = await self.request(req, body)
         if answer.err_code:
             raise Refused(answer.err_code, answer.err_msg)
-        return answer.data
+        return kind.FromString(answer.data)
 
     async def send(self, message: sdkws_pb2.MsgData) -> msg_pb2.SendMsgResp:
-        return msg_pb2.SendMsgResp.FromString(
-            await self.request(Req.SEND, message.SerializeToString())
-        )
+        return await self.call(Req.SEND, message, msg_pb2.SendMsgResp)
 
     async def heads(self) -> dict[str, int]:
         request = sdkws_pb2.GetMaxSeqReq(userID=self.user)
-        answer = await self.request(Req.NEWEST_SEQ, request.SerializeToString())
-        return dict(sdkws_pb2.GetMaxSeqResp.FromString(answer).maxSeqs)
+        answer = await self.call(Req.NEWEST_SEQ, request, sdkws_pb2.GetMaxSeqResp)
+        return dict(answer.maxSeqs)
 
     async def pull(self, conversation: str, begin: int, end: int) -> list[sdkws_pb2.MsgData]:
         request = sdkws_pb2.PullMessageBySeqsReq(userID=self.user)
         request.seqRanges.add(
             conversationID=conversation, begin=begin, end=end, num=end - begin + 1
         )
-        answer = sdkws_pb2.PullMessageBySeqsResp.FromString(
-            await self.request(Req.PULL_RANGES, request.SerializeToString())
-        )
+        answer = await self.call(Req.PULL_RANGES, request, sdkws_pb2.PullMessageBySeqsResp)
         found = [*answer.msgs.items(), *answer.notificationMsgs.items()]
         return [message for _, pulled in found for message in pulled.Msgs]
 
@@ -113,21 +138,25 @@ class WireClient:
             first = known.get(conversation, 0) + 1
             if first <= head:
                 for message in await self.pull(conversation, first, head):
-                    await self._arrived(conversation, message, "pull")
+                    self._arrived(conversation, message, "pull")
 
     # -- what comes by itself ----------------------------------------------------------------------
 
     async def wait_for(
         self, accept: Callable[[Received], bool], seconds: float = ANSWER_TIMEOUT
     ) -> Received:
-        """The first received message that `accept`s, past or to come."""
+        """The first received message that `accept`s, past or to come.  Raises ConnectionOver,
+        TooSlowError."""
+        seen = 0
         with trio.fail_after(seconds):
-            async with self._arrival:
-                while True:
-                    for received in self.received:
-                        if accept(received):
-                            return received
-                    await self._arrival.wait()
+            while True:
+                for received in self.received[seen:]:
+                    seen += 1
+                    if accept(received):
+                        return received
+                if self.over.is_set():
+                    raise ConnectionOver(self.close_code)
+                await self._arrival.wait()
         raise AssertionError("unreachable")
 
     async def wait_for_id(self, client_msg_id: str) -> Received:
@@ -135,44 +164,75 @@ class WireClient:
 
     async def received_after(self, count: int) -> list[Received]:
         """What came after the first `count` messages; waits for one.  Empty: nothing more comes."""
-        async with self._arrival:
-            while len(self.received) == count and not self.closed.is_set():
-                await self._arrival.wait()
-            return self.received[count:]
+        while len(self.received) == count and not self.over.is_set():
+            await self._arrival.wait()
+        return self.received[count:]
 
     async def listen(self) -> None:
+        """Until the connection ends."""
+        data = self._first
         try:
             while True:
-                payload = await self._websocket.get_message()
-                if isinstance(payload, bytes):
-                    await self._frame(payload)
-        except ConnectionClosed as over:
-            self.close_code = over.reason.code if over.reason else None
-            self.closed.set()
+                for event in self._reader.feed(data):
+                    await self.on_event(event)
+                data = await self.receive()
+                if not data:
+                    return
+        except _BROKEN:
+            return
+        finally:
+            self.over.set()
             for waiting in self._waiting.values():
-                waiting.close()
-            async with self._arrival:
-                self._arrival.notify_all()
+                waiting.set()
+            self._arrival.set()
 
-    async def _frame(self, payload: bytes) -> None:
-        if self._gzip:
-            payload = decompress(payload, LARGEST_FRAME)
-        response = self._codec.decode_response(payload)
+    async def on_event(self, event: frames.Event) -> None:
+        """Text messages (keep-alives of browsers) and pongs are nothing to this client."""
+        if isinstance(event, frames.Message) and not event.text:
+            self.on_response(self.login.encoding.decode_response(event.data, LARGEST_MESSAGE))
+        elif isinstance(event, frames.Ping):
+            await self.write(frames.pong_frame(event.data, mask=secrets.token_bytes(4)))
+        elif isinstance(event, frames.Close):
+            self.close_code = event.code
+            await self._say_close()
+
+    def on_response(self, response: Response) -> None:
         if response.req_identifier == Req.PUSH:
             pushed = sdkws_pb2.PushMessages.FromString(response.data)
             for group in (pushed.msgs, pushed.notificationMsgs):
                 for conversation, pulled in group.items():
                     for message in pulled.Msgs:
-                        await self._arrived(conversation, message, "push")
+                        self._arrived(conversation, message, "push")
         elif response.req_identifier == Req.KICK:
             self.kicked.set()
         elif (waiting := self._waiting.get(response.msg_incr)) is not None:
-            waiting.send_nowait(response)
+            self._answers[response.msg_incr] = response
+            waiting.set()
 
-    async def _arrived(self, conversation: str, message: sdkws_pb2.MsgData, how: str) -> None:
-        async with self._arrival:
-            self.received.append(Received(conversation, message, time.monotonic(), how))
-            self._arrival.notify_all()
+    def _arrived(self, conversation: str, message: sdkws_pb2.MsgData, how: str) -> None:
+        self.received.append(Received(conversation, message, time.monotonic(), how))
+        self._arrival.set()
+        self._arrival = trio.Event()
+
+    # -- bytes -------------------------------------------------------------------------------------
+
+    async def receive(self) -> bytes:
+        return bytes(await self.stream.receive_some(65536))
+
+    async def write(self, data: bytes) -> None:
+        async with self._writing:
+            await self.stream.send_all(data)
+
+    async def close(self) -> None:
+        """Say goodbye and wait a moment for the server to do the same."""
+        with trio.move_on_after(CLOSE_TIMEOUT), suppress(*_BROKEN):
+            await self._say_close()
+            await self.over.wait()
+
+    async def _say_close(self) -> None:
+        if not self._closing:
+            self._closing = True
+            await self.write(frames.close_frame(mask=secrets.token_bytes(4)))
 
 
 def text_message(
@@ -195,38 +255,21 @@ def text_message(
     )
 
 
-def login_url(
-    address: str, user: str, token: str, *, platform: int = 1, json: bool = False, **more: str
-) -> str:
-    query = {
-        "sendID": user,
-        "token": token,
-        "platformID": str(platform),
-        "operationID": secrets.token_hex(8),
-        "isBackground": "false",
-        **({"sdkType": "js"} if json else {"compression": "gzip"}),
-        **more,
-    }
-    return f"{address}/?{urlencode(query)}"
-
-
 @asynccontextmanager
 async def connected(
     address: str, user: str, token: str, *, platform: int = 1, json: bool = False
 ) -> AsyncIterator[WireClient]:
     """Log in over ws:// `address`.  `json`: the envelope of the JavaScript SDK; otherwise that of
-    the native ones, gob and gzip.  Leaving closes the connection."""
-    url = urlsplit(login_url(address, user, token, platform=platform, json=json))
-    stream = await trio.open_tcp_stream(str(url.hostname), int(url.port or 80))
-    # A connection that breaks is left open by trio-websocket; whoever opened the stream closes it.
-    async with stream, trio.open_nursery() as nursery:
+    the native ones, gob and gzip.  Leaving closes the connection.  Raises LoginRefused,
+    ConnectionOver."""
+    login = Login(user, token, platform, js=json, gzip=not json)
+    url = urlsplit(address)
+    async with await trio.open_tcp_stream(str(url.hostname), int(url.port or 80)) as stream:
         with trio.fail_after(HANDSHAKE_TIMEOUT):
-            websocket = await wrap_client_stream(
-                nursery, stream, url.netloc, f"/?{url.query}", max_message_size=LARGEST_FRAME
-            )
-        client = WireClient(user, websocket, json=json)
-        nursery.start_soon(client.listen)
-        yield client
-        with trio.move_on_after(CLOSE_TIMEOUT):
-            await websocket.aclose()
-        nursery.cancel_scope.cancel()
+            first = await upgrade(stream, login.query())
+        client = WireClient(stream, login, first)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.listen)
+            yield client
+            await client.close()
+            nursery.cancel_scope.cancel()
