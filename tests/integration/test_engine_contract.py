@@ -103,7 +103,7 @@ def wanted(
 
 
 def facts(rows: Sequence[Row], channels: tuple[str, ...] = ("u:bob",)) -> AdvanceBlock:
-    payloads = tuple(Publication(channels, b"row %d" % row.seq) for row in rows)
+    payloads = tuple(Publication(channels, b"row %d\0\r\n" % row.seq) for row in rows)
     return AdvanceBlock(rows[0].conversation, rows[0].seq, tuple(rows), payloads)
 
 
@@ -417,11 +417,11 @@ async def test_an_advance_moves_the_head_and_publishes_in_order(opened: Opened) 
     theirs = facts([row(1, conversation="other")], ("g:g",))
     assert await sequencer.advance(ONE, [mine, theirs]) == [Advanced(3), Advanced(1)]
     assert opened.published() == [
-        ("u:alice", b"row 1"),
-        ("u:bob", b"row 1"),
-        ("u:alice", b"row 3"),
-        ("u:bob", b"row 3"),
-        ("g:g", b"row 1"),
+        ("u:alice", b"row 1\0\r\n"),
+        ("u:bob", b"row 1\0\r\n"),
+        ("u:alice", b"row 3\0\r\n"),
+        ("u:bob", b"row 3\0\r\n"),
+        ("g:g", b"row 1\0\r\n"),
     ]
     assert await sequencer.heads(["c", "other"]) == [Head(3, BASE + 3), Head(1, BASE + 1)]
     assert await sequencer.advance(ONE, []) == []
@@ -439,7 +439,7 @@ async def test_the_same_advance_again_changes_and_publishes_nothing(opened: Open
     assert await state_of(sequencer, wanted("m3", created=3_000)) == "known"
     # Rows that overlap: only those above the head are new.
     assert await sequencer.advance(ONE, [facts(rows_of(5, 8))]) == [Advanced(8)]
-    assert opened.published() == [("u:bob", b"row 7"), ("u:bob", b"row 8")]
+    assert opened.published() == [("u:bob", b"row 7\0\r\n"), ("u:bob", b"row 8\0\r\n")]
 
 
 async def test_c2_an_advance_never_jumps(opened: Opened) -> None:
@@ -458,7 +458,7 @@ async def test_an_advance_of_an_unknown_conversation_does_nothing(opened: Opened
     answers = await sequencer.advance(ONE, [unknown, known])
     assert isinstance(answers[0], Unknown)
     assert answers[1] == Advanced(1)
-    assert opened.published() == [("u:bob", b"row 1")]
+    assert opened.published() == [("u:bob", b"row 1\0\r\n")]
     assert await ticket_of(sequencer, "other") == answers[0].ticket
 
 

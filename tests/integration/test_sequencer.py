@@ -1,4 +1,4 @@
-"""The scripts and the sequencer on a real Redis, step by step."""
+"""What the sequencer keeps in Redis, step by step.  What it promises: test_engine_contract."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from openim_trio.append.ports import (
     Advanced,
     Behind,
     Head,
-    KnownKey,
     Publication,
     ReserveBlock,
     Reserved,
@@ -21,10 +20,8 @@ from openim_trio.append.ports import (
     Unknown,
 )
 from openim_trio.config.model import AppendConfig, RedisConfig
-from openim_trio.domain.rows import Row, RowKind, message_key
+from openim_trio.domain.rows import Row, message_key
 from openim_trio.redisio.sequencer import RedisSequencer
-from openim_trio.wire import bus_message
-from openim_trio.wire.bus_message import BusKind, BusMessage
 from tests.support.rediskit import Changes, make_row, open_sequencer, own_redis, until
 
 TOKEN = b"flush-1"
@@ -36,8 +33,8 @@ def block(conversation: str, *names: str, created: int = 10**12, looked: int = 0
     return ReserveBlock(conversation, tuple(keys))
 
 
-def facts(rows: list[Row], channels: tuple[str, ...] = ("u:a",)) -> AdvanceBlock:
-    payloads = (Publication(channels, b"%d" % row.seq) for row in rows)
+def facts(rows: list[Row]) -> AdvanceBlock:
+    payloads = (Publication(("u:a",), b"%d" % row.seq) for row in rows)
     return AdvanceBlock(rows[0].conversation, rows[0].seq, tuple(rows), tuple(payloads))
 
 
@@ -75,95 +72,7 @@ async def fill(
     return rows
 
 
-# -- reserve ---------------------------------------------------------------------------------------
-
-
-async def test_reserve_hands_out_the_seqs_behind_the_prefix(redis_config: RedisConfig) -> None:
-    async with open_sequencer(redis_config) as sequencer:
-        await seed_empty(sequencer, "a", "b")
-        await fill(sequencer, "a", 3)
-        first, second = await sequencer.reserve(TOKEN, [block("a", "x", "y"), block("b", "x")])
-        assert isinstance(first, Reserved)
-        assert (first.head, first.new, first.first_seq, first.busy) == (3, (0, 1), 4, False)
-        assert isinstance(second, Reserved)
-        assert (second.head, second.new, second.first_seq) == (0, (0,), 1)
-
-
-async def test_send_time_never_goes_back_behind_the_last_row(redis_config: RedisConfig) -> None:
-    async with open_sequencer(redis_config) as sequencer:
-        await seed_empty(sequencer, "a")
-        late = 4 * 10**12  # a row of a Redis whose clock was ahead
-        await sequencer.advance(TOKEN, [facts([make_row("a", 1, "m1", send_time=late)])])
-        assert (await reserve_one(sequencer, block("a", "x"))).send_time == late
-        assert await sequencer.heads(["a"]) == [Head(1, late)]
-
-
-async def test_known_keys_carry_the_answer_of_the_first_attempt(redis_config: RedisConfig) -> None:
-    async with open_sequencer(redis_config) as sequencer:
-        await seed_empty(sequencer, "a")
-        row = make_row("a", 1, "m1", send_time=2 * 10**12)
-        grave = make_row("a", 2, "m2", send_time=2 * 10**12 + 1, kind=RowKind.TOMBSTONE)
-        await sequencer.advance(TOKEN, [facts([row, grave])])
-        answer = await reserve_one(sequencer, block("a", "m2", "x", "m1"))
-        assert answer.known == {
-            0: KnownKey(2, RowKind.TOMBSTONE, grave.send_time, grave.fingerprint),
-            2: KnownKey(1, RowKind.MESSAGE, row.send_time, row.fingerprint),
-        }
-        assert answer.new == (1,)
-        assert answer.first_seq == 3
-
-
-async def test_a_lease_makes_others_busy_until_it_ends(redis_config: RedisConfig) -> None:
-    async with open_sequencer(redis_config, AppendConfig(lease_ms=60_000)) as sequencer:
-        await seed_empty(sequencer, "a")
-        await fill(sequencer, "a", 1)
-        assert (await reserve_one(sequencer, block("a", "x"))).new == (0,)
-        held = await reserve_one(sequencer, block("a", "y", "m1"), OTHER)
-        assert held.busy
-        assert held.new == ()
-        assert set(held.known) == {1}  # a known key needs no lease
-        assert not (await reserve_one(sequencer, block("a", "m1"), OTHER)).busy
-        assert not (await reserve_one(sequencer, block("a", "x"))).busy  # its own
-        await sequencer.release(OTHER, ["a"])  # not the holder: nothing happens
-        assert (await reserve_one(sequencer, block("a", "y"), OTHER)).busy
-        await sequencer.release(TOKEN, ["a"])
-        assert (await reserve_one(sequencer, block("a", "y"), OTHER)).new == (0,)
-
-
-async def test_an_advance_ends_its_own_lease_only(redis_config: RedisConfig) -> None:
-    async with open_sequencer(redis_config, AppendConfig(lease_ms=60_000)) as sequencer:
-        await seed_empty(sequencer, "a")
-        answer = await reserve_one(sequencer, block("a", "x"))
-        row = make_row("a", 1, "x", send_time=answer.send_time)
-        assert await sequencer.advance(OTHER, [facts([row])]) == [Advanced(1)]
-        assert (await reserve_one(sequencer, block("a", "y"), OTHER)).busy
-        assert await sequencer.advance(TOKEN, [facts([row])]) == [Advanced(1)]
-        assert not (await reserve_one(sequencer, block("a", "y"), OTHER)).busy
-
-
-async def test_a_lease_runs_out(redis_config: RedisConfig) -> None:
-    async with open_sequencer(redis_config, AppendConfig(lease_ms=1)) as sequencer:
-        await seed_empty(sequencer, "a")
-        await reserve_one(sequencer, block("a", "x"))
-        while (await reserve_one(sequencer, block("a", "y"), OTHER)).busy:
-            pass
-
-
-async def test_c4_keys_older_than_the_window_are_looked_up(redis_config: RedisConfig) -> None:
-    async with open_sequencer(redis_config, AppendConfig(window_rows=4)) as sequencer:
-        await seed_empty(sequencer, "a")
-        await fill(sequencer, "a", 10)  # the window covers 7..10, tlo = 6,000
-        gone = await reserve_one(sequencer, block("a", "m6", created=6_000))
-        assert (gone.old, gone.new, gone.known) == ((0,), (), {})
-        kept = await reserve_one(sequencer, block("a", "m7", created=7_000))
-        assert set(kept.known) == {0}
-        assert (await reserve_one(sequencer, block("a", "x", created=6_001))).new == (0,)
-        # Looked through up to 5 is not enough, up to 6 is.
-        assert (await reserve_one(sequencer, block("a", "x", created=1, looked=5))).old == (0,)
-        assert (await reserve_one(sequencer, block("a", "x", created=1, looked=6))).new == (0,)
-        # The window moves meanwhile: the same look-up is not enough any more.
-        await fill(sequencer, "a", 1, first=11)
-        assert (await reserve_one(sequencer, block("a", "x", created=1, looked=6))).old == (0,)
+# -- the window ------------------------------------------------------------------------------------
 
 
 async def test_the_window_is_trimmed_by_age(redis_config: RedisConfig, redis_url: str) -> None:
@@ -204,16 +113,6 @@ async def test_the_window_stays_within_its_size(redis_config: RedisConfig, redis
 # -- advance ---------------------------------------------------------------------------------------
 
 
-async def test_c2_an_advance_never_jumps(redis_config: RedisConfig) -> None:
-    async with open_sequencer(redis_config) as sequencer:
-        await seed_empty(sequencer, "a")
-        rows = [make_row("a", i, f"m{i}", send_time=10**12) for i in range(1, 5)]
-        await sequencer.advance(TOKEN, [facts(rows[:1])])
-        assert await sequencer.advance(TOKEN, [facts(rows[2:])]) == [Behind(1)]
-        assert await sequencer.heads(["a"]) == [Head(1, 10**12)]
-        assert await sequencer.advance(TOKEN, [facts(rows)]) == [Advanced(4)]
-
-
 async def test_an_advance_twice_changes_and_publishes_nothing(
     redis_config: RedisConfig, redis_url: str
 ) -> None:
@@ -231,22 +130,6 @@ async def test_an_advance_twice_changes_and_publishes_nothing(
             more = [*rows[1:], make_row("a", 4, "m4", send_time=rows[-1].send_time)]
             assert await sequencer.advance(TOKEN, [facts(more)]) == [Advanced(4)]
             assert payloads(listener, 1) == [b"4"]
-
-
-async def test_publication_goes_to_every_channel_of_a_row(
-    redis_config: RedisConfig, redis_url: str
-) -> None:
-    async with open_sequencer(redis_config) as sequencer:
-        await seed_empty(sequencer, "a", "b")
-        with redis.from_url(redis_url) as client, client.pubsub() as listener:
-            prefix = redis_config.prefix
-            subscribe(listener, prefix + "u:a", prefix + "u:b", prefix + "g:g")
-            rows = [make_row(c, 1, c, send_time=10**12) for c in "ab"]
-            silent = AdvanceBlock("a", 1, (rows[0],), (Publication((), b"nobody"),))
-            both = AdvanceBlock("b", 1, (rows[1],), (Publication(("u:a", "u:b"), b"\0\r\n"),))
-            assert await sequencer.advance(TOKEN, [silent, both]) == [Advanced(1)] * 2
-            names = [m["channel"].decode() for m in messages(listener, 2)]
-            assert names == [prefix + "u:a", prefix + "u:b"]
 
 
 async def test_unknown_is_answered_with_one_ticket_to_all(redis_config: RedisConfig) -> None:
@@ -281,67 +164,6 @@ async def test_publication_order_is_seq_order_with_two_workers(
                 nursery.start_soon(work, two, OTHER, 7)
             seqs = [int(payload) for payload in payloads(listener, total)]
             assert seqs == list(range(1, total + 1))
-
-
-# -- seed ------------------------------------------------------------------------------------------
-
-
-async def test_a_seed_writes_the_facts_and_publishes_the_head(
-    redis_config: RedisConfig, redis_url: str
-) -> None:
-    """C5 (lo says from where on the keys are known) and C9 (the head is published)."""
-    async with open_sequencer(redis_config, AppendConfig(clock_error_minutes=10)) as sequencer:
-        tail = tuple(make_row("a", i, f"m{i}", send_time=10**12 + i) for i in (8, 9))
-        ticket = await ticket_of(sequencer, "a")
-        with redis.from_url(redis_url) as client, client.pubsub() as listener:
-            subscribe(listener, redis_config.prefix + "u:a", redis_config.prefix + "u:b")
-            seed = SeedBlock("a", ticket, 9, tail, 10**12, ("u:a", "u:b"))
-            assert await sequencer.seed([seed]) == [True]
-            head = bus_message.encode(BusMessage(BusKind.HEAD, "a", 9))
-            assert payloads(listener, 2) == [head, head]
-        assert await sequencer.heads(["a"]) == [Head(9, 10**12 + 9)]
-        assert set((await reserve_one(sequencer, block("a", "m8"))).known) == {0}
-        edge = 10**12 + 600_000  # sendTime of row 7 and the clocks' error
-        assert (await reserve_one(sequencer, block("a", "x", created=edge))).old == (0,)
-        assert (await reserve_one(sequencer, block("a", "x", created=edge + 1))).new == (0,)
-
-
-async def test_a_seed_may_know_no_keys_at_all(redis_config: RedisConfig) -> None:
-    async with open_sequencer(redis_config) as sequencer:
-        ticket = await ticket_of(sequencer, "a")
-        assert await sequencer.seed([SeedBlock("a", ticket, 5, (), 10**12, ())]) == [True]
-        assert await sequencer.heads(["a"]) == [Head(5, 10**12)]
-        assert (await reserve_one(sequencer, block("a", "x", created=10**12))).old == (0,)
-        young = block("a", "x", created=2 * 10**12)
-        assert (await reserve_one(sequencer, young)).first_seq == 6
-        row = make_row("a", 6, "x", send_time=2 * 10**12)
-        assert await sequencer.advance(TOKEN, [facts([row])]) == [Advanced(6)]
-        assert set((await reserve_one(sequencer, young)).known) == {0}
-
-
-async def test_c7_a_seed_does_not_overwrite_facts(redis_config: RedisConfig) -> None:
-    async with open_sequencer(redis_config) as sequencer:
-        ticket = await ticket_of(sequencer, "a")
-        assert await sequencer.seed([SeedBlock("a", ticket, 0, (), 0, ())]) == [True]
-        await fill(sequencer, "a", 2)
-        assert await sequencer.seed([SeedBlock("a", ticket, 0, (), 0, ())]) == [False]
-        (head,) = await sequencer.heads(["a"])
-        assert isinstance(head, Head)
-        assert head.seq == 2
-
-
-async def test_c8_a_seed_of_an_earlier_unknown_does_nothing(
-    redis_config: RedisConfig, redis_url: str
-) -> None:
-    async with open_sequencer(redis_config) as sequencer:
-        slow = await ticket_of(sequencer, "a")
-        with redis.from_url(redis_url) as client:
-            client.delete(f"{redis_config.prefix}c:a")  # a wipe
-        assert await sequencer.seed([SeedBlock("a", slow, 0, (), 0, ())]) == [False]
-        fresh = await ticket_of(sequencer, "a")
-        assert fresh != slow
-        assert await sequencer.seed([SeedBlock("a", slow, 0, (), 0, ())]) == [False]
-        assert await sequencer.seed([SeedBlock("a", fresh, 0, (), 0, ())]) == [True]
 
 
 # -- loss of the server's memory -------------------------------------------------------------------
@@ -516,13 +338,9 @@ def subscribe(listener: redis.client.PubSub, *channels: str) -> None:
         assert listener.get_message(timeout=5)
 
 
-def messages(listener: redis.client.PubSub, count: int) -> list[dict[str, bytes]]:
-    """`count` messages, and no more."""
+def payloads(listener: redis.client.PubSub, count: int) -> list[bytes]:
+    """Of `count` messages, and no more."""
     got = [listener.get_message(timeout=5) for _ in range(count)]
     assert all(got)
     assert listener.get_message(timeout=0.01) is None
-    return [message for message in got if message]
-
-
-def payloads(listener: redis.client.PubSub, count: int) -> list[bytes]:
-    return [message["data"] for message in messages(listener, count)]
+    return [message["data"] for message in got if message]

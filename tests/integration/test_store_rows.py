@@ -34,29 +34,6 @@ async def test_rows_come_back_as_they_went_in(mongo_config: MongoConfig) -> None
     assert documents[2]["t"] == 3_000
 
 
-async def test_insert_tells_which_blocks_are_stored(mongo_config: MongoConfig) -> None:
-    async with open_store(mongo_config, Metrics()) as store:
-        taken = [[make_row("c2", 1)], [make_row("c4", 2)]]
-        assert await store.rows.insert(taken) == [True, True]
-        answers = await store.rows.insert(
-            [
-                [make_row("c1", 1)],
-                [make_row("c2", 1, message_id="other")],
-                make_rows("c3", 1, 3),
-                make_rows("c4", 1, 3),
-                make_rows("c5", 1, 2),
-                [],
-                make_rows("c6", 4_999, 5_002),
-                [make_row("c7", 9)],
-            ]
-        )
-        assert answers == [True, False, True, False, True, True, True, True]
-        # C1: the block stopped at its duplicate key, behind what is before it.
-        assert seqs_of(await store.rows.read_above("c4", 0, 10)) == [1, 2]
-        assert seqs_of(await store.rows.read_above("c4", 2, 10)) == []
-        assert await store.rows.insert([]) == []
-
-
 async def test_each_of_many_failing_blocks_is_tried_once(mongo_config: MongoConfig) -> None:
     async with open_store(mongo_config, Metrics()) as store:
         blocks = [make_rows(f"c{i}", 1, 3) for i in range(12)]
@@ -72,22 +49,6 @@ async def test_a_row_that_mongodb_cannot_hold_costs_only_itself(mongo_config: Mo
     async with open_store(mongo_config, Metrics()) as store:
         huge = make_row("huge", 1, text="x" * (MAX_DATA + 1))
         assert await store.rows.insert([[huge], [make_row("c", 1)]]) == [False, True]
-
-
-async def test_a_slot_is_written_once_however_many_try(mongo_config: MongoConfig) -> None:
-    async with open_store(mongo_config, Metrics()) as store:
-        stored: list[str] = []
-
-        async def attempt(name: str) -> None:
-            row = make_row("c", 1, message_id=name)
-            if await store.rows.insert([[row]]) == [True]:
-                stored.append(name)
-
-        async with trio.open_nursery() as nursery:
-            for i in range(20):
-                nursery.start_soon(attempt, f"m{i}")
-        [row] = await store.rows.read_above("c", 0, 10)
-        assert [message_of(row.data).clientMsgID] == stored
 
 
 @pytest.mark.parametrize("head", [0, 1, 2, 7, 8, 9, 63, 100, 511, 513])
@@ -124,15 +85,6 @@ async def test_tails_of_many_conversations_at_once(mongo_config: MongoConfig) ->
         assert [tail.head for tail in tails] == list(range(150))
         for i, tail in enumerate(tails):
             assert seqs_of(tail.rows) == list(range(max(1, i - 15), i + 1))
-
-
-async def test_nothing_behind_a_gap_is_a_fact(mongo_config: MongoConfig) -> None:
-    async with open_store(mongo_config, Metrics()) as store:
-        await store.rows.insert([make_rows("c", 1, 6), make_rows("c", 8, 9)])
-        assert seqs_of(await store.rows.read_above("c", 0, 50)) == [1, 2, 3, 4, 5, 6]
-        [tail] = await store.rows.tails(["c"], 4)
-        assert tail.head <= 6
-        assert tail.rows[-1].seq == tail.head
 
 
 async def test_find_key_by_time(mongo_config: MongoConfig) -> None:

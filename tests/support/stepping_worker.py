@@ -18,13 +18,10 @@ from openim_trio.append.ports import (
     AdvanceBlock,
     Advanced,
     Behind,
-    Head,
     ReserveBlock,
     Reserved,
     RowStore,
-    SeedBlock,
     Sequencer,
-    Tail,
     Unknown,
 )
 from openim_trio.append.requests import SideEffects
@@ -32,6 +29,7 @@ from openim_trio.config.model import AppendConfig
 from openim_trio.domain.rows import Row, message_key
 from openim_trio.observability.metrics import Metrics
 from openim_trio.process import worker
+from tests.support.wrapping import WrappedRows, WrappedSequencer
 
 ORDERS = "STEPPING_ORDERS"
 STEPS = ("before_reserve", "reserve", "store", "effects", "advance")
@@ -63,10 +61,7 @@ def _obey(step: str, keys: Iterable[bytes]) -> None:
         os.kill(os.getpid(), number)
 
 
-class SteppingSequencer:
-    def __init__(self, inner: Sequencer) -> None:
-        self._inner = inner
-
+class SteppingSequencer(WrappedSequencer):
     async def reserve(
         self, token: bytes, blocks: Sequence[ReserveBlock]
     ) -> list[Reserved | Unknown]:
@@ -87,35 +82,14 @@ class SteppingSequencer:
                 _obey("advance", (row.key for row in block.rows))
         return results
 
-    async def seed(self, seeds: Sequence[SeedBlock]) -> list[bool]:
-        return await self._inner.seed(seeds)
 
-    async def heads(self, conversations: Sequence[str]) -> list[Head | Unknown]:
-        return await self._inner.heads(conversations)
-
-    async def release(self, token: bytes, conversations: Sequence[str]) -> None:
-        await self._inner.release(token, conversations)
-
-
-class SteppingRows:
-    def __init__(self, inner: RowStore) -> None:
-        self._inner = inner
-
+class SteppingRows(WrappedRows):
     async def insert(self, blocks: Sequence[Sequence[Row]]) -> list[bool]:
         stored = await self._inner.insert(blocks)
         for block, ok in zip(blocks, stored, strict=True):
             if ok:
                 _obey("store", (row.key for row in block))
         return stored
-
-    async def read_above(self, conversation: str, seq: int, limit: int) -> list[Row]:
-        return await self._inner.read_above(conversation, seq, limit)
-
-    async def tails(self, conversations: Sequence[str], limit: int) -> list[Tail]:
-        return await self._inner.tails(conversations, limit)
-
-    async def find_key(self, conversation: str, key: bytes, since: int, upto: int) -> Row | None:
-        return await self._inner.find_key(conversation, key, since, upto)
 
 
 class SteppingEffects:

@@ -22,35 +22,16 @@ from openim_trio.append.ports import (
     RowStore,
     SeedBlock,
     Sequencer,
-    Tail,
     Unknown,
 )
 from openim_trio.domain.rows import Row
 from openim_trio.store.rows import MongoRows
+from tests.support.wrapping import WrappedRows, WrappedSequencer
 
 EVERYTHING = 2**40
 
 
-class Rows:
-    """Hands every call on."""
-
-    def __init__(self, inner: RowStore) -> None:
-        self._inner = inner
-
-    async def insert(self, blocks: Sequence[Sequence[Row]]) -> list[bool]:
-        return await self._inner.insert(blocks)
-
-    async def read_above(self, conversation: str, seq: int, limit: int) -> list[Row]:
-        return await self._inner.read_above(conversation, seq, limit)
-
-    async def tails(self, conversations: Sequence[str], limit: int) -> list[Tail]:
-        return await self._inner.tails(conversations, limit)
-
-    async def find_key(self, conversation: str, key: bytes, since: int, upto: int) -> Row | None:
-        return await self._inner.find_key(conversation, key, since, upto)
-
-
-class UnorderedInsert(Rows):
+class UnorderedInsert(WrappedRows):
     """Without C1: rows behind a duplicate key go in."""
 
     async def insert(self, blocks: Sequence[Sequence[Row]]) -> list[bool]:
@@ -64,35 +45,16 @@ def read_from_primary_alone(inner: RowStore) -> RowStore:
     return MongoRows(local, inner._threads)
 
 
-class Facts:
-    """Hands every call on.  `redis` and `prefix` reach the hashes behind the scripts' back."""
+class Facts(WrappedSequencer):
+    """`client` and `prefix` reach the hashes behind the scripts' back."""
 
     def __init__(self, inner: Sequencer, client: redis.Redis, prefix: str) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._redis = client
         self._prefix = prefix
 
     def _hash(self, conversation: str) -> str:
         return f"{self._prefix}c:{conversation}"
-
-    async def reserve(
-        self, token: bytes, blocks: Sequence[ReserveBlock]
-    ) -> list[Reserved | Unknown]:
-        return await self._inner.reserve(token, blocks)
-
-    async def advance(
-        self, token: bytes, blocks: Sequence[AdvanceBlock]
-    ) -> list[Advanced | Behind | Unknown]:
-        return await self._inner.advance(token, blocks)
-
-    async def seed(self, seeds: Sequence[SeedBlock]) -> list[bool]:
-        return await self._inner.seed(seeds)
-
-    async def heads(self, conversations: Sequence[str]) -> list[Head | Unknown]:
-        return await self._inner.heads(conversations)
-
-    async def release(self, token: bytes, conversations: Sequence[str]) -> None:
-        await self._inner.release(token, conversations)
 
 
 class JumpingAdvance(Facts):
