@@ -87,3 +87,34 @@ async def test_cancelling_leaves_nothing_behind(config: Config) -> None:
     assert statistics.tasks_living <= 4  # the run's own, pytest-trio's
     assert threading.active_count() < 40
     assert not list((config.data_dir / "run").iterdir())
+
+
+async def test_draining_finishes_rest_requests(config: Config) -> None:
+    receivers = [f"r{n}" for n in range(400)]
+    async with serving(attrs.evolve(config, drain=30.0)) as served:
+        login = {"secret": SECRET, "userID": "imAdmin"}
+        token = (await served.post("/auth/get_admin_token", login))["data"]["token"]
+        users = [{"userID": u, "nickname": u} for u in ("boss", *receivers)]
+        assert (await served.post("/user/user_register", {"users": users}, token))["errCode"] == 0
+        answers = []
+
+        async def send() -> None:
+            body = {
+                "sendID": "boss",
+                "recvIDs": receivers,
+                "content": {"content": "to all of you"},
+                "contentType": 101,
+                "sessionType": 1,
+            }
+            answers.append(await served.post("/msg/batch_send_msg", body, token))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(send)
+            with trio.fail_after(10):
+                while not served.worker.pipeline.waiting:  # noqa: ASYNC110
+                    await trio.sleep(0.001)
+            await served.worker.drain()
+        [answer] = answers
+        assert answer["errCode"] == 0
+        assert not answer["data"]["failedUserIDs"]
+        assert len(answer["data"]["results"]) == len(receivers)

@@ -120,6 +120,11 @@ class AppendPipeline:
         """Another Redis server answers: repeat the last minute's advances there (C13)."""
         self._repeater.server_changed()
 
+    @property
+    def waiting(self) -> int:
+        """Messages that are not answered yet."""
+        return len(self._answers)
+
     async def drain(self) -> None:
         """Wait until everything that was accepted is answered."""
         while len(self._answers):

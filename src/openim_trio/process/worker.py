@@ -16,6 +16,7 @@ from functools import partial
 import attrs
 import structlog
 import trio
+from hypercorn.typing import Framework
 
 from openim_trio.api.app import build_app, build_legacy_app
 from openim_trio.api.health import Health
@@ -45,6 +46,8 @@ from openim_trio.services.services import Services, build_effects, build_service
 from openim_trio.store.client import Store, open_store
 
 GC_THRESHOLDS = (50_000, 50, 100)
+REST_GRACE = 5.0
+"""seconds of a drain that REST requests in flight may take"""
 SWITCH_INTERVAL = 0.0005
 """seconds; measured: together they halve the p99 latency at 10,000 connections"""
 
@@ -66,6 +69,7 @@ class Worker:
     health: HealthChecks
     peers: Peers
     _http_shutdown: trio.Event
+    _http_ended: list[trio.Event]
 
     async def drain(self, code: int = GOING_AWAY) -> None:
         """Accept nothing more, answer what was accepted, close connections with `code`.  The
@@ -73,6 +77,9 @@ class Worker:
         self.health.draining()
         self._http_shutdown.set()
         await self.gateway.drain(code)
+        with trio.move_on_after(REST_GRACE):
+            for ended in self._http_ended:
+                await ended.wait()  # a request that was accepted may be about to append
         self.pipeline.close()
         await self.pipeline.drain()
         try:
@@ -159,18 +166,36 @@ def _build(
         health=HealthChecks({"mongo": store.ping, "redis": partial(_ping_redis, redis, bus)}),
         peers=Peers(directory, name, partial(dump, metrics.registry)),
         http_shutdown=trio.Event(),
+        http_ended=[],
     )
 
 
 async def _serve(front: trio.Nursery, worker: Worker, listeners: Listeners) -> None:
-    config, shutdown = worker.config, worker._http_shutdown
+    config = worker.config
     health = Health(worker.health.engines, worker.peers.exposition)
     app = build_app(worker.services, config, worker.metrics, health)
     await front.start(worker.gateway.serve, listeners.gateway)
-    await front.start(serve_http, app, listeners.api, config.drain, shutdown)
+    await front.start(_serve_http, worker, app, listeners.api)
     if listeners.legacy is not None:
         legacy = build_legacy_app(worker.services, config, worker.metrics)
-        await front.start(serve_http, legacy, listeners.legacy, config.drain, shutdown)
+        await front.start(_serve_http, worker, legacy, listeners.legacy)
+
+
+async def _serve_http(
+    worker: Worker,
+    app: Framework,
+    sock: socket.socket,
+    *,
+    task_status: trio.TaskStatus[object] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    ended = trio.Event()
+    worker._http_ended.append(ended)
+    try:
+        await serve_http(
+            app, sock, worker.config.drain, worker._http_shutdown, task_status=task_status
+        )
+    finally:
+        ended.set()
 
 
 async def _ping_redis(redis: RedisConnection, bus: Bus) -> None:
