@@ -110,6 +110,19 @@ def fixed_part(user: str, peer: str) -> bytes:
     ).SerializeToString()  # fmt: skip
 
 
+def last_seq(body: bytes) -> int:
+    """The seq in `… 0x70 seq 0x78 sendTime` at the end of a message (sendTime has 6 bytes)."""
+    end = len(body) - 7
+    assert body[end] == 0x78
+    begin = end - 1
+    while body[begin - 1] & 0x80:
+        begin -= 1
+    seq = 0
+    for byte in reversed(body[begin:end]):
+        seq = seq << 7 | byte & 0x7F
+    return seq
+
+
 def frame(payload: bytes) -> bytes:
     """A masked binary frame; the mask is zero, so the payload stands as it is."""
     size = len(payload)
@@ -128,6 +141,7 @@ class Load:
         self.flights: dict[str, Flight] = {}
         self.ids = itertools.count()
         self.prefix = f"{os.getpid():08x}"
+        self.mark = b"\x22\x20" + self.prefix.encode()
         self.outcome = Outcome()
         self.ack = array("d")
         self.delivery = array("d")
@@ -243,9 +257,7 @@ class Load:
             self.answered(incr, code, now)
         elif req == 2001:
             body = base64.b64decode(answer["data"]) if self.json else decoded.data
-            for pulled in sdkws_pb2.PushMessages.FromString(body).msgs.values():
-                for message in pulled.Msgs:
-                    self.pushed(conn, message, now)
+            self.pushed(conn, body, now)
 
     def answered(self, message_id: str, code: int, now: float) -> None:
         flight = self.flights[message_id]
@@ -260,21 +272,26 @@ class Load:
             self.ack.append(now - flight.due)
         self.settle(message_id, flight)
 
-    def pushed(self, conn: Conn, message: sdkws_pb2.MsgData, now: float) -> None:
-        if conn.last_seq and message.seq != conn.last_seq + 1:
+    def pushed(self, conn: Conn, body: bytes, now: float) -> None:
+        """A PushMessages with one message of ours.  Parsing it whole would cost the load more
+        than sending does: the id is found by its prefix, seq and sendTime are the last fields."""
+        at = body.index(self.mark) + 2
+        message_id = body[at : at + 32].decode()
+        seq = last_seq(body)
+        if conn.last_seq and seq != conn.last_seq + 1:
             self.outcome.out_of_order += 1
-        conn.last_seq = message.seq
-        flight = self.flights.get(message.clientMsgID)
+        conn.last_seq = seq
+        flight = self.flights.get(message_id)
         if flight is None:
             self.outcome.doubled += 1
             return
-        if message.sendID == conn.user:
+        if self.conns[flight.sender] is conn:
             flight.echoed += 1
         else:
             flight.received += 1
             if flight.received == 1 and flight.measured:
                 self.delivery.append(now - flight.due)
-        self.settle(message.clientMsgID, flight)
+        self.settle(message_id, flight)
 
     def settle(self, message_id: str, flight: Flight) -> None:
         if flight.echoed > 1 or flight.received > 1:

@@ -7,6 +7,7 @@ needs to know of it (key, fingerprint, times) is derived from those bytes, here 
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import lru_cache
 from hashlib import blake2b
 
 import attrs
@@ -57,6 +58,7 @@ def server_msg_id(key: bytes, conversation: str) -> str:
     return blake2b(key + conversation.encode(), digest_size=16, person=b"serverMsgID").hexdigest()
 
 
+@lru_cache(maxsize=4096)
 def _varint(value: int) -> bytes:
     out = bytearray()
     while value > 0x7F:

@@ -50,6 +50,8 @@ class Fanout:
         self._queued_bytes = 0
         self._wake = trio.Event()
         self._last: tuple[bytes, BusMessage, Published] | None = None
+        self._now = 0.0
+        self._pushed = 0
 
     def on_message(self, channel: str, payload: bytes) -> None:
         if len(self._queue) >= QUEUE_LIMIT or self._queued_bytes >= QUEUE_BYTES:
@@ -67,6 +69,7 @@ class Fanout:
         while True:
             await self._wake.wait()
             self._wake = trio.Event()
+            self._now = trio.current_time()
             while self._queue:
                 channel, payload = self._queue.popleft()
                 self._queued_bytes -= len(payload)
@@ -75,6 +78,8 @@ class Fanout:
                 except Exception:
                     log.exception("bus_message_failed", channel=channel)
             self._flusher.flush()
+            self._metrics.pushes.inc(self._pushed)
+            self._pushed = 0
 
     async def _hand_out(self, channel: str, payload: bytes) -> None:
         # A single chat's message comes on two channels with the same payload: decode it once.
@@ -96,13 +101,11 @@ class Fanout:
                     message.conversation, message.seq, not_before=session.connected_at - 10_000
                 )
             return
-        pushed = 0
         for number, session in enumerate(self.listeners(channel), 1):
-            pushed += session.offer(published)
+            self._pushed += session.offer(published)
             if number % YIELD_AFTER == 0:
                 self._flusher.flush()
                 await trio.lowlevel.checkpoint()
-        self._metrics.pushes.inc(pushed)
 
     def listeners(self, channel: str) -> list[Session]:
         kind, _, name = channel.partition(":")
@@ -121,7 +124,7 @@ class Fanout:
         channels = known[1] if known is not None else frozenset[str]()
         if channel not in channels:
             channels |= {channel}
-        self.recent[message.conversation] = (trio.current_time(), channels)
+        self.recent[message.conversation] = (self._now, channels)
         if len(self.recent) > RECENT_LIMIT:
             del self.recent[next(iter(self.recent))]
 

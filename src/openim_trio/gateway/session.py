@@ -113,7 +113,7 @@ class Session:
     async def run(self) -> None:
         """Until the connection is over."""
         while (message := await self.transport.receive()) is not None:
-            pause = self._receive.pause(trio.current_time())
+            pause = self._receive.pause(self.transport.last_heard)
             if pause > 0:
                 await trio.sleep(pause)
             item = self._receive.on_message(message)
@@ -157,7 +157,7 @@ class Session:
         while len(self._sends) >= self._dispatcher.config.sends_in_flight:
             await self._wait_for_answers()
         token = object()
-        self._sends[token] = _SendInFlight(request, trio.current_time() + REQUEST_LIMIT)
+        self._sends[token] = _SendInFlight(request, self.transport.last_heard + REQUEST_LIMIT)
         try:
             message = sdkws_pb2.MsgData.FromString(request.data)
         except DecodeError:

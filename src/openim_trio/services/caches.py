@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Generic, TypeVar
 
 import trio
@@ -30,6 +31,12 @@ class Cache(Generic[K, V]):
     def __len__(self) -> int:
         return len(self._entries)
 
+    @cached_property
+    def _clock(self) -> Callable[[], float]:
+        """`trio.current_time`, without its way through the run: it is asked several times a
+        message."""
+        return trio.lowlevel.current_clock().current_time
+
     @property
     def epoch(self) -> int:
         """Grows with every drop: take it before a read and hand it to `put`."""
@@ -39,7 +46,7 @@ class Cache(Generic[K, V]):
         entry = self._entries.get(key)
         if entry is None:
             return None
-        if entry[0] <= trio.current_time():
+        if entry[0] <= self._clock():
             self._remove(key)
             return None
         self._entries.move_to_end(key)
@@ -53,7 +60,7 @@ class Cache(Generic[K, V]):
         self._remove(key)
         if weight > self._limit:
             return
-        self._entries[key] = (trio.current_time() + self._ttl, weight, value)
+        self._entries[key] = (self._clock() + self._ttl, weight, value)
         self._total += weight
         while self._total > self._limit:
             self._remove(next(iter(self._entries)))
