@@ -78,8 +78,8 @@ def start_mongod(
 def initiate(ports: list[int], replica_set: str) -> None:
     """Initiate the replica set and wait for a primary."""
     members = [{"_id": i, "host": f"127.0.0.1:{port}"} for i, port in enumerate(ports)]
-    config = {"_id": replica_set, "members": members,
-              "settings": {"electionTimeoutMillis": 1000, "heartbeatIntervalMillis": 300}}  # fmt: skip
+    settings = {"electionTimeoutMillis": 1000, "heartbeatIntervalMillis": 300}
+    config = {"_id": replica_set, "members": members, "settings": settings}
     deadline = time.monotonic() + 60
     client: pymongo.MongoClient[dict[str, object]]
     with pymongo.MongoClient("127.0.0.1", ports[0], directConnection=True) as client:

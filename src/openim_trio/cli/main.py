@@ -22,7 +22,7 @@ _FLAGS: tuple[tuple[str, str, str], ...] = (
     ("--host", "host", "Address to listen on."),
     ("--ws-port", "gateway.port", "WebSocket port; 0: any free one."),
     ("--api-port", "api.port", "REST port; 0: any free one."),
-    ("--workers", "workers", "Worker processes; 0: one per core, at most 2."),
+    ("--workers", "workers", "Worker processes; 0: half as many as cores."),
     ("--log-level", "log.level", "debug, info, warning, error or critical."),
     ("--log-format", "log.format", "console or json."),
 )

@@ -70,7 +70,7 @@ class AppendConfig:
     flush_ms: float = 2.0
     flush_max_ms: float = 10.0
     batch: int = 200
-    flights: int = 4
+    flights: int = 2
     queue: int = 10_000
     """messages waiting in a worker; full: senders wait, REST answers a retriable error"""
     deadline: float = 8.0
@@ -122,7 +122,7 @@ class Config:
     data_dir: Path = Path(".openim-trio")
     host: str = "127.0.0.1"
     workers: int = 0
-    """0: one per core, at most 2"""
+    """0: half as many as cores"""
     drain: float = 20.0
     """longest drain at SIGTERM"""
     mongo: MongoConfig = attrs.field(factory=MongoConfig)

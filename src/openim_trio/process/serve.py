@@ -30,8 +30,6 @@ from openim_trio.process.run_directory import clean
 from openim_trio.process.supervisor import Supervisor, WorkersFailed
 
 WORKER_COMMAND = (sys.executable, "-m", "openim_trio.process.worker")
-MOST_WORKERS = 2
-"""when the setting is 0: more split batches without gaining much; only connections want more"""
 
 _log = structlog.get_logger()
 Prepare = Callable[[Config], Awaitable[None]]
@@ -91,7 +89,8 @@ async def _up(config: Config, command: Sequence[str], prepare: Prepare, stop: _S
 
 
 def worker_count(config: Config) -> int:
-    return config.workers or min(MOST_WORKERS, len(os.sched_getaffinity(0)))
+    """Half the cores: the engines and the kernel want the others (docs/measurements.md)."""
+    return config.workers or max(1, len(os.sched_getaffinity(0)) // 2)
 
 
 def announce(listeners: Listeners, workers: int) -> None:
