@@ -2,6 +2,9 @@
 
 The names say what the payload does.  (In OpenIM v3.8 the constant names of 1002 and 1005 are
 swapped between client and server; the payload types are what both really exchange.)
+
+What is marked as extension is this project's own: it is taken only from connections whose
+handshake asked for it, and is unknown to all others.
 """
 
 from __future__ import annotations
@@ -34,3 +37,7 @@ class Req(IntEnum):
     """sdkws.SetAppBackgroundStatusReq -> no data"""
     ONLINE_STATUS = 2005
     """sdkws.SubUserOnlineStatus -> sdkws.SubUserOnlineStatusTips; the answer is pushed too"""
+    GIVE_UP = 3101
+    """extension: sdkws.MsgData, bare, content optional -> extension.GiveUpResp"""
+    DELIVERED = 3102
+    """extension: extension.DeliveredReq, without a reply"""
