@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 
@@ -16,11 +17,20 @@ import pymongo
 import redis
 from pymongo.errors import OperationFailure, PyMongoError
 
+PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
+
 
 def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """Below those that the kernel gives to outgoing connections, where it can be: while an engine
+    is down, none of these takes its port, or even connects to itself."""
+    first_outgoing = int(PORT_RANGE.read_text().split()[0])
+    wanted = range(max(1024, first_outgoing // 2), first_outgoing)
+    tried = random.SystemRandom().sample(wanted, min(100, len(wanted)))
+    for port in (*tried, 0):
+        with socket.socket() as sock, suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            return int(sock.getsockname()[1])
+    raise OSError("no free port")
 
 
 def mongod_binary() -> str:

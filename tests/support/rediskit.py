@@ -42,6 +42,13 @@ class OwnRedis:
             engines.stop(self.process)
             self.process = None
 
+    def kill(self) -> None:
+        """SIGKILL: what it had not written is lost."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+        self.process = None
+
     def restart(self) -> None:
         self.stop()
         self.start()

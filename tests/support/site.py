@@ -48,9 +48,10 @@ class Site:
         workers: int = 2,
         settings: dict[str, str] | None = None,
         command: Sequence[str] = SERVE,
+        ports: tuple[int, int] = (0, 0),
     ) -> Iterator[Server]:
         """`settings`: "GATEWAY__OUTBOX_FRAMES" -> value, and variables of other names.  May be
-        entered again after its end: everybody's token stays good."""
+        entered again after its end: everybody's token stays good.  `ports`: 0 is a free one."""
         environ = {
             "MONGO__URI": self.mongo_uri,
             "MONGO__DATABASE": self.database,
@@ -69,6 +70,7 @@ class Site:
                 secret=SECRET,
                 log=log,
                 command=command,
+                ports=ports,
             ) as server,
         ):
             yield server

@@ -115,9 +115,11 @@ def running_server(
     secret: str = "",
     log: IO[str] | None = None,
     command: Sequence[str] = SERVE,
+    ports: tuple[int, int] = (0, 0),
 ) -> Iterator[Server]:
-    """A server with embedded engines on free ports; stopped and (unless `directory` is given) its
-    data removed at the end.  Its log goes to `log`, or to stderr."""
+    """A server with embedded engines on free ports, or on `ports` (WebSocket, REST); stopped and
+    (unless `directory` is given) its data removed at the end.  Its log goes to `log`, or to
+    stderr."""
     data = directory or Path(tempfile.mkdtemp(prefix="openim-trio-"))
     secret = secret or secrets.token_urlsafe(32)
     environment = {
@@ -127,8 +129,8 @@ def running_server(
         **(settings or {}),
     }
     process = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
-        [*command, "--data-dir", str(data), "--ws-port", "0", "--api-port", "0",
-         "--workers", str(workers)],
+        [*command, "--data-dir", str(data), "--ws-port", str(ports[0]),
+         "--api-port", str(ports[1]), "--workers", str(workers)],
         stdout=subprocess.PIPE, stderr=log, text=True, env=environment,
         process_group=0,  # Ctrl-C is for us: we stop it, in order
     )  # fmt: skip
