@@ -99,7 +99,7 @@ class Calls:
         """Unix ms."""
         path = "/msg/get_server_time"
         answer = await self.rest.members(path, {})
-        with _shaped(path):
+        with shaped(path):
             return answer.integer("serverTime", 1)
 
     # -- conversations -----------------------------------------------------------------------------
@@ -111,7 +111,7 @@ class Calls:
         path = "/conversation/get_incremental_conversations"
         body = {"userID": user, "versionID": version_id, "version": version}
         answer = await self.rest.members(path, body)
-        with _shaped(path):
+        with shaped(path):
             return ConversationChanges(
                 version_id=answer.text("versionID"),
                 version=answer.integer("version", 0),
@@ -186,7 +186,7 @@ class Calls:
         self, path: str, body: Mapping[str, Any], name: str, item: Callable[[Members], T]
     ) -> list[T]:
         answer = await self.rest.members(path, body)
-        with _shaped(path):
+        with shaped(path):
             return [item(found) for found in answer.objects(name)]
 
 
@@ -222,7 +222,8 @@ def _sync(tell_devices: bool, for_all: bool) -> dict[str, bool]:
 
 
 @contextmanager
-def _shaped(path: str) -> Iterator[None]:
+def shaped(path: str) -> Iterator[None]:
+    """WrongShape, met while the answer of `path` is read, becomes ProtocolError."""
     try:
         yield
     except WrongShape as problem:
