@@ -304,7 +304,7 @@ class Outgoing:
         """The lane, its first send or the connection is another: stand in line accordingly."""
         if self._connected and not self._extension:
             lane.put_doubtful_aside()
-        if lane.is_empty:
-            self._lanes.pop(lane.conversation_id, None)
-        elif self._connected:
+        if self._connected:
             self._line.stand(lane)
+        if lane.is_empty:
+            del self._lanes[lane.conversation_id]
