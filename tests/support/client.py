@@ -117,6 +117,7 @@ def packed_query(login: Login) -> str:
         "compression": "gzip" if login.gzip else "",
         "sdkType": "js" if login.js else "",
         "sendResponse": login.msg_resp,
+        **login.extra,
     }
     packed = base64.urlsafe_b64encode(json.dumps(body).encode()).rstrip(b"=")
     return urlencode({"v": packed.decode()})

@@ -14,11 +14,12 @@ from openim_trio.domain.actors import Actor
 from openim_trio.domain.errors import Code, ServiceError
 from openim_trio.gateway import handshake, http_upgrade
 from openim_trio.gateway.handshake import ConnectArgs
-from openim_trio.gateway.http_upgrade import BadRequest, HttpAnswer, UpgradeRequest
+from openim_trio.gateway.http_upgrade import BadRequest, Headers, HttpAnswer, UpgradeRequest
 from openim_trio.gateway.hub import Hub, LocalUser
 from openim_trio.gateway.outgoing import Opcode, OutFrame
 from openim_trio.gateway.ports import TokenGate
 from openim_trio.gateway.transports.base import CLOSE_GRACE, Accept, Transport, TransportContext
+from openim_trio.services.clock import now_ms
 
 log = structlog.get_logger()
 
@@ -98,7 +99,7 @@ class Admission:
         user: LocalUser,
     ) -> Admitted:
         try:
-            transport = await self._accept(sock, request, context)
+            transport = await self._accept(sock, request, context, _headers(args))
         except BaseException:
             self._hub.release(user)
             raise
@@ -120,7 +121,7 @@ class Admission:
         if args is None or not args.msg_resp:
             await self._answer(sock, HttpAnswer(HTTPStatus.OK, body, http_upgrade.JSON_TYPE))
             return
-        transport = await self._accept(sock, request, context)
+        transport = await self._accept(sock, request, context, _headers(args))
         try:
             transport.put(OutFrame(body, Opcode.TEXT))
             transport.close(None)
@@ -133,6 +134,10 @@ class Admission:
     async def _answer(self, sock: socket.socket, answer: HttpAnswer) -> None:
         await http_upgrade.send_all(sock, answer.encode())
         await http_upgrade.finish(sock)
+
+
+def _headers(args: ConnectArgs) -> Headers:
+    return handshake.headers(args, now_ms())
 
 
 def count_handshake(context: TransportContext, code: int) -> None:

@@ -4,6 +4,9 @@ Order of the checks: connection limit, arguments, token, token against arguments
 JSON object {errCode, errMsg, errDlt}, at most 1024 bytes (the native SDK reads no more): in a
 response with HTTP status 200, or, when the client asked for it (isMsgResp) and its arguments could
 be parsed, in a text message after the upgrade.
+
+A client that knows the extension asks for it (extension=1) and finds in the head of the answer that
+it is served, and the server's time.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import attrs
 from openim_trio.domain.actors import Actor
 from openim_trio.domain.errors import Code, ServiceError
 from openim_trio.domain.platforms import Platform
+from openim_trio.gateway.http_upgrade import Headers
 from openim_trio.wire.envelope import Encoding, encoding_for
 
 MAX_ANSWER = 1024
@@ -27,11 +31,13 @@ _BOOLS = {
     **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
 }
 _SDK_TYPES = ("", "go", "js")
+_EXTENSION = "1"
 
 
 @attrs.frozen(slots=True)
 class ConnectArgs:
-    """A parsed connect request.  `msg_resp`: the answer is wanted in a text message."""
+    """A parsed connect request.  `msg_resp`: the answer is wanted in a text message.
+    `extension`: what is not OpenIM's may be asked and answered."""
 
     user_id: str
     token: str = attrs.field(repr=False)
@@ -40,6 +46,7 @@ class ConnectArgs:
     encoding: Encoding
     msg_resp: bool
     sdk_version: str = ""
+    extension: bool = False
 
 
 def parse_arguments(query: str, compression_header: str = "") -> ConnectArgs:
@@ -79,6 +86,7 @@ def _checked(values: dict[str, str], compression_header: str) -> ConnectArgs:
         encoding=encoding_for(sdk_type, values.get("compression") or compression_header),
         msg_resp=_BOOLS.get(msg_resp, False),
         sdk_version=values.get("sdkVersion", "")[:64],
+        extension=values.get("extension") == _EXTENSION,
     )
 
 
@@ -101,6 +109,7 @@ def _unpack(packed: str) -> dict[str, str]:
         "sdkType": "sdkType",
         "sendResponse": "isMsgResp",
         "sdkVersion": "sdkVersion",
+        "extension": "extension",
     }
     values = {ours: _as_text(decoded[key]) for key, ours in names.items() if key in decoded}
     try:
@@ -124,6 +133,13 @@ def check_actor(args: ConnectArgs, actor: Actor) -> None:
         raise ServiceError(Code.TOKEN_INVALID, "the token belongs to another user than sendID")
     if actor.platform != args.platform:
         raise ServiceError(Code.TOKEN_INVALID, "the token was issued for another platformID")
+
+
+def headers(args: ConnectArgs, now_ms: int) -> Headers:
+    """What the 101 says beyond RFC 6455: nothing, to a client that did not ask for it."""
+    if not args.extension:
+        return ()
+    return (("OpenIM-Trio-Extension", _EXTENSION), ("OpenIM-Trio-Time", str(now_ms)))
 
 
 def answer(error: ServiceError | None = None) -> bytes:

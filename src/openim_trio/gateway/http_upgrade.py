@@ -20,6 +20,7 @@ MAX_HEAD = 16 * 1024
 """bytes of request line and headers"""
 _ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
 JSON_TYPE = "application/json; charset=utf-8"
+Headers = tuple[tuple[str, str], ...]
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
 
 
@@ -42,7 +43,7 @@ class HttpAnswer:
     status: HTTPStatus
     body: bytes
     content_type: str = "text/plain; charset=utf-8"
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: Headers = ()
 
     def encode(self) -> bytes:
         lines = [
@@ -50,7 +51,7 @@ class HttpAnswer:
             f"Content-Type: {self.content_type}",
             f"Content-Length: {len(self.body)}",
             "Connection: close",
-            *(f"{name}: {value}" for name, value in self.headers),
+            *_lines(self.headers),
         ]
         return "\r\n".join(lines).encode() + b"\r\n\r\n" + self.body
 
@@ -67,11 +68,19 @@ class Disconnected(Exception):
     """The peer went away before its request was complete."""
 
 
-def switching_protocols(request: UpgradeRequest) -> bytes:
-    return (
-        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        f"Sec-WebSocket-Accept: {request.accept_key}\r\n\r\n"
-    ).encode()
+def switching_protocols(request: UpgradeRequest, headers: Headers = ()) -> bytes:
+    lines = [
+        "HTTP/1.1 101 Switching Protocols",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        f"Sec-WebSocket-Accept: {request.accept_key}",
+        *_lines(headers),
+    ]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n"
+
+
+def _lines(headers: Headers) -> list[str]:
+    return [f"{name}: {value}" for name, value in headers]
 
 
 class UpgradeParser:

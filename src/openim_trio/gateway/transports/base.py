@@ -15,7 +15,7 @@ import structlog
 import trio
 
 from openim_trio.config.model import GatewayConfig
-from openim_trio.gateway.http_upgrade import UpgradeRequest
+from openim_trio.gateway.http_upgrade import Headers, UpgradeRequest
 from openim_trio.gateway.machines.deliver import Outbox, Put
 from openim_trio.gateway.outgoing import OutFrame
 from openim_trio.observability.metrics import Metrics
@@ -123,6 +123,6 @@ class TransportContext:
         return Outbox(self.config.outbox_frames, self.config.outbox_bytes)
 
 
-Accept = Callable[[socket.socket, UpgradeRequest, TransportContext], Awaitable[Transport]]
-"""Answers the upgrade with 101 and takes the non-blocking socket over.  Raises
-http_upgrade.Disconnected."""
+Accept = Callable[[socket.socket, UpgradeRequest, TransportContext, Headers], Awaitable[Transport]]
+"""Answers the upgrade with 101 and these further headers, and takes the non-blocking socket over.
+Raises http_upgrade.Disconnected."""

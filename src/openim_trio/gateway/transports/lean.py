@@ -10,7 +10,12 @@ import socket
 
 import trio
 
-from openim_trio.gateway.http_upgrade import UpgradeRequest, send_all, switching_protocols
+from openim_trio.gateway.http_upgrade import (
+    Headers,
+    UpgradeRequest,
+    send_all,
+    switching_protocols,
+)
 from openim_trio.gateway.machines.deliver import STORED, Put
 from openim_trio.gateway.outgoing import Opcode, OutFrame, close_frame
 from openim_trio.gateway.transports.base import CLOSE_GRACE, TAKE_BYTES, TransportContext
@@ -24,9 +29,9 @@ _ECHOED = range(1000, 1004)
 
 
 async def accept(
-    sock: socket.socket, request: UpgradeRequest, context: TransportContext
+    sock: socket.socket, request: UpgradeRequest, context: TransportContext, headers: Headers
 ) -> LeanTransport:
-    await send_all(sock, switching_protocols(request))
+    await send_all(sock, switching_protocols(request, headers))
     return LeanTransport(sock, request.trailing, context)
 
 

@@ -12,7 +12,7 @@ import structlog
 import trio
 import trio_websocket
 
-from openim_trio.gateway.http_upgrade import Disconnected, UpgradeRequest
+from openim_trio.gateway.http_upgrade import Disconnected, Headers, UpgradeRequest
 from openim_trio.gateway.machines.deliver import STORED, Put
 from openim_trio.gateway.outgoing import Opcode, OutFrame
 from openim_trio.gateway.transports.base import CLOSE_GRACE, TransportContext
@@ -22,10 +22,10 @@ log = structlog.get_logger()
 
 
 async def accept(
-    sock: socket.socket, request: UpgradeRequest, context: TransportContext
+    sock: socket.socket, request: UpgradeRequest, context: TransportContext, headers: Headers
 ) -> TrioWebSocketTransport:
     transport = TrioWebSocketTransport(sock, request, context)
-    await context.nursery.start(transport.run)
+    await context.nursery.start(transport.run, headers)
     return transport
 
 
@@ -79,7 +79,7 @@ class TrioWebSocketTransport:
         self._pinging = False
         self._over = trio.Event()
 
-    async def run(self, task_status: trio.TaskStatus[None]) -> None:
+    async def run(self, headers: Headers, task_status: trio.TaskStatus[None]) -> None:
         """Accept, then write until the end.  Never raises: it runs in the worker's nursery."""
         started = False
         try:
@@ -91,7 +91,9 @@ class TrioWebSocketTransport:
                         self._stream,
                         max_message_size=self._context.config.max_frame,
                     )
-                    self._websocket = await upgrade.accept()
+                    self._websocket = await upgrade.accept(
+                        extra_headers=[(name.encode(), value.encode()) for name, value in headers]
+                    )
                     self._stream.accepted.set()
                     started = True
                     task_status.started()
