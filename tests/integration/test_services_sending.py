@@ -151,11 +151,10 @@ async def test_a_given_up_message_is_never_delivered(
 ) -> None:
     async with open_bench(mongo_config, redis_config) as bench:
         await bench.register("ann", "bob")
-        sending = bench.services.sending
         kept, lost = text("ann", "bob"), text("ann", "bob")
         delivered = await bench.send(kept)
-        assert await sending.give_up(kept, actor("ann"), "op") == delivered
-        assert await sending.give_up(lost, actor("ann"), "op") is None
+        assert (await bench.give_up(kept)).sent == delivered
+        assert not (await bench.give_up(lost)).delivered
         assert await code_of(bench.send(lost)) is Code.DUPLICATE_KEY
         shown = await bench.pull("bob", "si_ann_bob")
         assert [(m.seq, m.status, bool(m.content)) for m in shown] == [(1, 2, True), (2, 4, False)]

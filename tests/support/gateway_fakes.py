@@ -25,9 +25,10 @@ from openim_trio.observability.metrics import Metrics
 from openim_trio.services.control import ControlMessage, Kick, encode, user_channel
 from openim_trio.wire import bus_message
 from openim_trio.wire.bus_message import BusKind, BusMessage
-from openim_trio.wire.proto import msg_pb2, sdkws_pb2
+from openim_trio.wire.proto import extension_pb2, msg_pb2, sdkws_pb2
 
 Done = Callable[[msg_pb2.SendMsgResp | ServiceError], None]
+GivenUp = Callable[[extension_pb2.GiveUpResp | ServiceError], None]
 
 
 class Broker:
@@ -213,11 +214,24 @@ class FakeServices:
     def _finish(self, msg: sdkws_pb2.MsgData, operation_id: str, done: Done) -> None:
         conversation, row = self.world.store(msg)
         self.world.publish(conversation, row, operation_id)
-        done(
-            msg_pb2.SendMsgResp(
-                serverMsgID=row.serverMsgID, clientMsgID=row.clientMsgID, sendTime=row.sendTime
-            )
-        )
+        done(_sent(row))
+
+    async def give_up(
+        self, msg: sdkws_pb2.MsgData, actor: Actor, operation_id: str, done: GivenUp
+    ) -> None:
+        await trio.lowlevel.checkpoint()
+        if self.world.held is None:
+            self._decide(msg, done)
+        else:
+            self.world.held.append(partial(self._decide, msg, done))
+
+    def _decide(self, msg: sdkws_pb2.MsgData, done: GivenUp) -> None:
+        for rows in self.world.rows.values():
+            for row in rows:
+                if row.clientMsgID == msg.clientMsgID:
+                    done(extension_pb2.GiveUpResp(delivered=True, sent=_sent(row)))
+                    return
+        done(extension_pb2.GiveUpResp())
 
     # -- pulls
 
@@ -255,6 +269,12 @@ class FakeServices:
     async def last_messages(self, req: msg_pb2.GetLastMessageReq) -> msg_pb2.GetLastMessageResp:
         await trio.lowlevel.checkpoint()
         return msg_pb2.GetLastMessageResp()
+
+
+def _sent(row: sdkws_pb2.MsgData) -> msg_pb2.SendMsgResp:
+    return msg_pb2.SendMsgResp(
+        serverMsgID=row.serverMsgID, clientMsgID=row.clientMsgID, sendTime=row.sendTime
+    )
 
 
 @attrs.frozen

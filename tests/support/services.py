@@ -29,7 +29,7 @@ from openim_trio.services.services import Services, build_effects, build_service
 from openim_trio.store.client import Store, open_store
 from openim_trio.wire import bus_message
 from openim_trio.wire.bus_message import BusKind, BusMessage
-from openim_trio.wire.proto import msg_pb2, sdkws_pb2
+from openim_trio.wire.proto import extension_pb2, msg_pb2, sdkws_pb2
 
 SECRET = "a secret of the tests, long enough"
 ADMIN = Actor("imAdmin", Platform.ADMIN, is_admin=True, token_hash="admin")
@@ -122,6 +122,21 @@ class Bench:
 
     async def send(self, message: sdkws_pb2.MsgData) -> msg_pb2.SendMsgResp:
         return await self.services.sending.send(message, actor(message.sendID), "op")
+
+    async def give_up(
+        self, message: sdkws_pb2.MsgData, by: Actor | None = None
+    ) -> extension_pb2.GiveUpResp:
+        """The message stays as it is.  Raises ServiceError."""
+        asked = sdkws_pb2.MsgData()
+        asked.CopyFrom(message)
+        answers, answered = trio.open_memory_channel[extension_pb2.GiveUpResp | ServiceError](1)
+        await self.services.sending.give_up(
+            asked, by or actor(message.sendID), "op", answers.send_nowait
+        )
+        answer = await answered.receive()
+        if isinstance(answer, ServiceError):
+            raise answer
+        return answer
 
     async def group(self, owner: str, members: Sequence[str] = (), **fields: Any) -> str:
         admins = fields.pop("admins", ())

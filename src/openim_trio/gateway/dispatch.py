@@ -27,7 +27,7 @@ MAX_OPERATION_ID = 256
 
 log = structlog.get_logger()
 
-Done = Callable[[msg_pb2.SendMsgResp | ServiceError], None]
+Done = Callable[[Message | ServiceError], None]
 Handler = Callable[["Session", bytes], Awaitable[bytes]]
 M = TypeVar("M", bound=Message)
 
@@ -63,7 +63,7 @@ class Dispatcher:
         }
 
     async def serve(self, session: Session, request: Request) -> bytes | ServiceError:
-        """Any request but a send."""
+        """Any request that is not pipelined."""
         try:
             return await self._handlers[request.req_identifier](session, request.data)
         except Exception as error:
@@ -72,12 +72,16 @@ class Dispatcher:
     async def submit(
         self, session: Session, request: Request, message: sdkws_pb2.MsgData, done: Done
     ) -> ServiceError | None:
-        """Queue a send; `done` is called later with its answer, unless an error is returned."""
+        """Queue a send or a give-up; `done` is called later with its answer, unless an error is
+        returned."""
         try:
             if message.sendID != session.user_id and not session.actor.is_admin:
                 return ServiceError(Code.NO_PERMISSION, "sendID: is not the connection's user")
             operation_id = request.operation_id[:MAX_OPERATION_ID]
-            await self._services.sending.submit(message, session.actor, operation_id, done)
+            sending = self._services.sending
+            gives_up = request.req_identifier == Req.GIVE_UP
+            accept = sending.give_up if gives_up else sending.submit
+            await accept(message, session.actor, operation_id, done)
         except Exception as error:
             return self._as_service_error(error, session, request)
         return None

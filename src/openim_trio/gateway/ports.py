@@ -9,7 +9,7 @@ from openim_trio.append.ports import Head
 from openim_trio.domain.actors import Actor
 from openim_trio.domain.errors import ServiceError
 from openim_trio.services.control import ControlMessage
-from openim_trio.wire.proto import msg_pb2, sdkws_pb2
+from openim_trio.wire.proto import extension_pb2, msg_pb2, sdkws_pb2
 
 
 class GatewayBus(Protocol):
@@ -45,6 +45,13 @@ class SendGate(Protocol):
         actor: Actor,
         operation_id: str,
         done: Callable[[msg_pb2.SendMsgResp | ServiceError], None],
+    ) -> None: ...
+    async def give_up(
+        self,
+        msg: sdkws_pb2.MsgData,
+        actor: Actor,
+        operation_id: str,
+        done: Callable[[extension_pb2.GiveUpResp | ServiceError], None],
     ) -> None: ...
 
 

@@ -182,6 +182,7 @@ class Gateway:
             admitted.transport,
             self._dispatcher,
             admitted.args.sdk_version,
+            extension=admitted.args.extension,
         )
         self._metrics.connections.inc()
         log.debug(

@@ -1,7 +1,8 @@
 """One client connection: ties its transport, its machines and the services together.
 
-Sends are pipelined, up to a limit; every other request waits until the connection's sends are
-answered, and is answered before the next message is read.  Every request is answered.
+Sends and give-ups are pipelined, up to a limit; every other request waits until they are answered,
+and is answered before the next message is read.  Every request is answered; acknowledgements, which
+clients with the extension send, are none.
 """
 
 from __future__ import annotations
@@ -13,21 +14,28 @@ from typing import TYPE_CHECKING
 import attrs
 import structlog
 import trio
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 
 from openim_trio.domain.actors import Actor
 from openim_trio.domain.errors import Code, ServiceError, args_error
 from openim_trio.domain.platforms import Platform
 from openim_trio.domain.rows import RowKind
 from openim_trio.gateway.machines.deliver import STORED, Offer, Positions
-from openim_trio.gateway.machines.receive import Pong, Receive, Violation
-from openim_trio.gateway.machines.retry import Debt, Retry
+from openim_trio.gateway.machines.receive import (
+    CLIENT_REQUESTS,
+    EXTENSION_REQUESTS,
+    Acknowledgement,
+    Pong,
+    Receive,
+    Violation,
+)
+from openim_trio.gateway.machines.retry import Retry, Unacknowledged
 from openim_trio.gateway.outgoing import Opcode, OutFrame
 from openim_trio.gateway.published import Published, shared_encoding
 from openim_trio.gateway.transports.base import Transport
 from openim_trio.wire.envelope import JSON, Encoding, Request, Response
 from openim_trio.wire.identifiers import Req
-from openim_trio.wire.proto import msg_pb2, sdkws_pb2
+from openim_trio.wire.proto import sdkws_pb2
 
 if TYPE_CHECKING:
     from openim_trio.gateway.dispatch import Dispatcher
@@ -38,6 +46,7 @@ CLIENT_READ_LIMIT = 1_048_576
 """bytes of one frame that native clients read; a larger one makes them drop the connection"""
 JSON_READ_LIMIT = 8 * CLIENT_READ_LIMIT
 """JavaScript clients have no limit, and JSON makes a third more of the same answer"""
+PIPELINED = frozenset({Req.SEND, Req.GIVE_UP})
 
 log = structlog.get_logger()
 
@@ -51,7 +60,7 @@ class _SendInFlight:
 class Session:
     """`conn_id` is unique among all workers.  `connected_at`: Unix ms.  `kickable`: its own
     registration was seen on the user's channel, so that of two simultaneous logins exactly one
-    stays."""
+    stays.  `unacknowledged`: None for clients without the extension."""
 
     __slots__ = (
         "_answered",
@@ -71,6 +80,7 @@ class Session:
         "retry",
         "sdk_version",
         "transport",
+        "unacknowledged",
         "user_id",
         "watched",
     )
@@ -83,6 +93,8 @@ class Session:
         transport: Transport,
         dispatcher: Dispatcher,
         sdk_version: str = "",
+        *,
+        extension: bool = False,
     ) -> None:
         self.conn_id = conn_id
         self.actor = actor
@@ -95,9 +107,15 @@ class Session:
         self.kickable = False
         self.positions = Positions()
         self.retry = Retry()
+        self.unacknowledged = Unacknowledged() if extension else None
         self.watched: set[str] | None = None
         self._dispatcher = dispatcher
-        self._receive = Receive(actor.user_id, self.encoding, dispatcher.config.max_inflated)
+        self._receive = Receive(
+            actor.user_id,
+            self.encoding,
+            dispatcher.config.max_inflated,
+            known=EXTENSION_REQUESTS if extension else CLIENT_REQUESTS,
+        )
         self._sends: dict[object, _SendInFlight] = {}
         self._answered: trio.Event | None = None
         self._busy = False
@@ -119,6 +137,8 @@ class Session:
             item = self._receive.on_message(message)
             if isinstance(item, Request):
                 await self._on_request(item)
+            elif isinstance(item, Acknowledgement):
+                self._on_acknowledgement(item)
             elif isinstance(item, Pong):
                 self._put(OutFrame(item.text, Opcode.TEXT))
             elif isinstance(item, Violation):
@@ -130,7 +150,7 @@ class Session:
     async def _on_request(self, request: Request) -> None:
         self._busy = True
         try:
-            if request.req_identifier == Req.SEND:
+            if request.req_identifier in PIPELINED:
                 await self._submit(request)
             else:
                 while self._sends:
@@ -141,6 +161,14 @@ class Session:
         # Time spent on the peer's request is not the peer's silence.
         self.transport.last_heard = trio.current_time()
         self._close_if_drained()
+
+    def _on_acknowledgement(self, delivered: Acknowledgement) -> None:
+        now = trio.current_time()
+        for conversation, seq in delivered.positions:
+            self.retry.acknowledge(conversation, seq)
+            if self.unacknowledged is not None:
+                self.unacknowledged.acknowledge(conversation, seq, now)
+        self._dispatcher.count_request(Req.DELIVERED, 0)
 
     async def _serve(self, request: Request) -> None:
         outcome: bytes | ServiceError
@@ -153,7 +181,7 @@ class Session:
             self.transport.close(1000, "logout")
 
     async def _submit(self, request: Request) -> None:
-        """Hand a send over; its answer comes by `_on_sent`."""
+        """Hand a send or a give-up over; its answer comes by `_on_sent`."""
         while len(self._sends) >= self._dispatcher.config.sends_in_flight:
             await self._wait_for_answers()
         token = object()
@@ -168,7 +196,7 @@ class Session:
         if error is not None:
             done(error)
 
-    def _on_sent(self, token: object, outcome: msg_pb2.SendMsgResp | ServiceError) -> None:
+    def _on_sent(self, token: object, outcome: Message | ServiceError) -> None:
         send = self._sends.pop(token, None)
         if send is None:
             return  # answered before: it took too long
@@ -246,8 +274,13 @@ class Session:
         return pushed
 
     def show_again(self, row: Published) -> None:
-        """A push that was let go, unless a newer one of its conversation followed."""
-        if self.positions.get(row.conversation) == row.seq:
+        """A push that was let go or not acknowledged, unless a newer one of its conversation
+        followed or it was acknowledged meanwhile."""
+        if self.unacknowledged is None:
+            newest = self.positions.get(row.conversation)
+        else:
+            newest = self.unacknowledged.newest(row.conversation)
+        if newest == row.seq:
             self._push(row)
 
     def notify(self, response: Response) -> None:
@@ -260,6 +293,10 @@ class Session:
         if self.background and self.platform is Platform.IOS:
             return False  # it gets a notification of its vendor, and syncs when it is back
         self._put(published.frame(self.encoding))
+        if self.unacknowledged is not None and published.seq and not self.transport.closing:
+            now = trio.current_time()
+            if not self.unacknowledged.pushed(published.conversation, published.seq, now):
+                self._cut_off()
         return True
 
     def _put(self, frame: OutFrame) -> None:
@@ -271,8 +308,12 @@ class Session:
         now = trio.current_time() if verdict.owed else 0.0
         owed_all = all(self.retry.let_go(f.conversation, f.seq, now) for f in verdict.owed)
         if verdict.overflow or not owed_all:
-            self._dispatcher.metrics.slow_reader_closes.inc()
-            self.transport.abort()
+            self._cut_off()
+
+    def _cut_off(self) -> None:
+        """It is too far behind to be helped; the client syncs when it is back."""
+        self._dispatcher.metrics.slow_reader_closes.inc()
+        self.transport.abort()
 
     # -- ending
 
@@ -305,11 +346,20 @@ class Session:
             transport.ping()
         if self._sends:
             self._answer_overdue(now)
-        for debt in self._debts_due(now):
-            self._dispatcher.filler.show_again(self, debt.conversation, debt.seq)
+        self._show_what_is_due(now)
 
-    def _debts_due(self, now: float) -> list[Debt]:
-        return self.retry.due(now, outbox_empty=self.transport.waiting == 0)
+    def _show_what_is_due(self, now: float) -> None:
+        outbox_empty = self.transport.waiting == 0
+        debts = self.retry.due(now, outbox_empty=outbox_empty)
+        if self.unacknowledged is not None:
+            more = self.unacknowledged.due(now, outbox_empty=outbox_empty)
+            if more is None:
+                self._dispatcher.metrics.slow_reader_closes.inc()
+                self.transport.close(1012, "pushes are not acknowledged")
+                return
+            debts += more
+        for debt in debts:
+            self._dispatcher.filler.show_again(self, debt.conversation, debt.seq)
 
     def _answer_overdue(self, now: float) -> None:
         overdue = [token for token, send in self._sends.items() if send.answer_by <= now]

@@ -17,16 +17,22 @@ from openim_trio.services.clock import now_ms
 from openim_trio.services.memberships import Memberships
 from openim_trio.services.receive_options import ReceiveOptions, stricter
 from openim_trio.services.users import ADMIN_LEVEL, NOTIFICATION_LEVEL, UserService
+from openim_trio.store.conversations import Conversations
 from openim_trio.wire.proto import sdkws_pb2
 
 
 class SendChecks:
     def __init__(
-        self, users: UserService, memberships: Memberships, receive_options: ReceiveOptions
+        self,
+        users: UserService,
+        memberships: Memberships,
+        receive_options: ReceiveOptions,
+        conversations: Conversations,
     ) -> None:
         self._users = users
         self._memberships = memberships
         self._receive_options = receive_options
+        self._conversations = conversations
 
     async def check(self, message: sdkws_pb2.MsgData, actor: Actor, target: str) -> None:
         """`target`: the message's conversation.  Raises ServiceError.  May switch offlinePush
@@ -40,6 +46,15 @@ class SendChecks:
             await self._check_single(message, privileged, target)
         else:
             await self._check_system(message)
+
+    async def check_give_up(self, message: sdkws_pb2.MsgData, actor: Actor, target: str) -> None:
+        """As `check`.  But who has a row of the conversation took part in it, and learns what
+        became of the message also when sending was forbidden meanwhile."""
+        try:
+            await self.check(message, actor, target)
+        except ServiceError:
+            if not await self._conversations.get_many(message.sendID, [target]):
+                raise
 
     async def _sender_is_exempt(self, message: sdkws_pb2.MsgData) -> bool:
         """Administrators, and outside of groups system accounts."""

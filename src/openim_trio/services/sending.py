@@ -18,7 +18,9 @@ from openim_trio.append.requests import Append, Appended
 from openim_trio.domain import send_rules
 from openim_trio.domain.actors import Actor
 from openim_trio.domain.content import validate_content
-from openim_trio.domain.errors import Code, ServiceError
+from openim_trio.domain.content_types import ContentType
+from openim_trio.domain.conversations import SessionType
+from openim_trio.domain.errors import Code, ServiceError, args_error
 from openim_trio.domain.rows import RowKind
 from openim_trio.observability.metrics import Metrics
 from openim_trio.services.appends import answer, append_of, identify, tombstone_of
@@ -26,9 +28,10 @@ from openim_trio.services.clock import now_ms
 from openim_trio.services.online_push import OnlinePush, Unstored
 from openim_trio.services.send_checks import SendChecks
 from openim_trio.store.send_status import SendStatus
-from openim_trio.wire.proto import msg_pb2, sdkws_pb2
+from openim_trio.wire.proto import extension_pb2, msg_pb2, sdkws_pb2
 
 Done = Callable[[msg_pb2.SendMsgResp | ServiceError], None]
+GivenUp = Callable[[extension_pb2.GiveUpResp | ServiceError], None]
 
 SENT = 2
 FAILED = 3
@@ -51,6 +54,7 @@ class Sender:
         self._statuses = statuses
         self._sent = metrics.sends.labels(result="stored")
         self._unstored = metrics.sends.labels(result="online_only")
+        self._given_up = metrics.sends.labels(result="given_up")
         self._refused = metrics.sends.labels(result="refused")
 
     async def submit(
@@ -125,23 +129,46 @@ class Sender:
         return await self._statuses.get(operation_id)
 
     async def give_up(
-        self, msg: sdkws_pb2.MsgData, actor: Actor, operation_id: str
-    ) -> msg_pb2.SendMsgResp | None:
-        """The sender stops retrying.  The answer says for good what became of the message: its
-        answer if it is delivered, None if it never will be.
+        self, msg: sdkws_pb2.MsgData, actor: Actor, operation_id: str, done: GivenUp
+    ) -> None:
+        """The sender stops retrying.  The answer says for good what became of the message:
+        delivered, with the answer to its send, or that it never will be.  As `submit`; an error
+        decides nothing, after a retriable one it may be asked again.
 
-        `msg` needs the ids, sessionType, createTime and options of the send, not its content.
-        Raises ServiceError; then nothing is decided and it may be asked again.
+        `msg` needs the ids, sessionType, createTime and options of the send; its content is not
+        looked at.
         """
-        probe = sdkws_pb2.MsgData()
-        probe.CopyFrom(msg)
-        probe.content = probe.content or b"{}"
-        send_rules.check_message(probe, actor)
-        append = tombstone_of(probe, operation_id)
-        appended = await self._pipeline.append(append)
-        if appended.kind is RowKind.TOMBSTONE:
-            return None
-        return answer(append, msg.clientMsgID, appended)
+        try:
+            append = await self._prepare_give_up(msg, actor, operation_id)
+        except (ServiceError, StoreUnavailable, SequencerUnavailable) as error:
+            self._refused.inc()
+            done(as_service_error(error))
+            return
+
+        def answered(outcome: Appended | ServiceError) -> None:
+            if isinstance(outcome, ServiceError):
+                self._refused.inc()
+                done(outcome)
+            elif outcome.kind is RowKind.TOMBSTONE:
+                self._given_up.inc()
+                done(extension_pb2.GiveUpResp())
+            else:
+                sent = answer(append, msg.clientMsgID, outcome)
+                done(extension_pb2.GiveUpResp(delivered=True, sent=sent))
+
+        await self._pipeline.submit(append, answered)
+
+    async def _prepare_give_up(
+        self, message: sdkws_pb2.MsgData, actor: Actor, operation_id: str
+    ) -> Append:
+        """The same conversation and key as the send's."""
+        _stand_in_for_body(message)
+        send_rules.check_message(message, actor)
+        send_rules.settle(message, actor)
+        if not send_rules.is_stored(message):
+            raise args_error("options.history", "is off: the message is not stored anyway")
+        await self._checks.check_give_up(message, actor, send_rules.conversation(message))
+        return tombstone_of(message, operation_id)
 
     async def _prepare(
         self,
@@ -189,6 +216,14 @@ class Sender:
                 done(answer(append, client_msg_id, outcome))
 
         return answered
+
+
+def _stand_in_for_body(message: sdkws_pb2.MsgData) -> None:
+    """A give-up has no content, and needs no contentType."""
+    message.content = b"{}"
+    if not message.contentType:
+        system_session = message.sessionType == SessionType.NOTIFICATION
+        message.contentType = ContentType.OA_NOTIFICATION if system_session else ContentType.TEXT
 
 
 def as_service_error(

@@ -158,7 +158,7 @@ def build_services(
             announcer,
         ),
         sending=Sender(
-            SendChecks(users, memberships, receive_options),
+            SendChecks(users, memberships, receive_options, store.conversations),
             pipeline,
             push,
             store.send_status,

@@ -2,18 +2,22 @@
 
 What the protocol answers with a close and no reply: an envelope that cannot be decoded or
 gunzipped, a sendID that is not the connection's user, an unknown reqIdentifier, a text message
-that is not a ping or pong.
+that is not a ping or pong, an acknowledgement that is none.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import attrs
 import msgspec
+from google.protobuf.message import DecodeError
 
 from openim_trio.wire.compression import CompressionError
 from openim_trio.wire.envelope import Encoding, EnvelopeError, Request
 from openim_trio.wire.frames import Message
 from openim_trio.wire.identifiers import Req
+from openim_trio.wire.proto import extension_pb2
 
 CLIENT_REQUESTS = frozenset(
     {
@@ -29,6 +33,9 @@ CLIENT_REQUESTS = frozenset(
         Req.ONLINE_STATUS,
     }
 )
+EXTENSION_REQUESTS = CLIENT_REQUESTS | {Req.GIVE_UP, Req.DELIVERED}
+MAX_DELIVERED = 1_000
+"""conversations in one acknowledgement"""
 
 
 @attrs.frozen(slots=True)
@@ -46,6 +53,13 @@ class Pong:
     text: bytes
 
 
+@attrs.frozen(slots=True)
+class Acknowledgement:
+    """(conversation, seq) each: the client has stored everything up to seq.  Not answered."""
+
+    positions: tuple[tuple[str, int], ...]
+
+
 class _Text(msgspec.Struct):
     type: str
     body: msgspec.Raw = msgspec.Raw()
@@ -58,16 +72,28 @@ BAD_ENVELOPE = Violation("envelope", 1007)
 BAD_GZIP = Violation("gunzip", 1007)
 WRONG_USER = Violation("send_id", 1008)
 UNKNOWN_REQUEST = Violation("req_identifier", 1008)
+BAD_DELIVERED = Violation("delivered", 1007)
+WRONG_DELIVERED = Violation("delivered", 1008)
 
 
 class Receive:
     """One connection's incoming side.
 
-    rate, burst: messages a second that are read at most in the long run, and at once.  Beyond
-    them the connection is read more slowly (`pause`); nothing is refused.
+    known        the requests that it may make; others are a violation
+    rate, burst  messages a second that are read at most in the long run, and at once.  Beyond
+                 them the connection is read more slowly (`pause`); nothing is refused
     """
 
-    __slots__ = ("_allowance", "_at", "_burst", "_encoding", "_max_inflated", "_rate", "_user_id")
+    __slots__ = (
+        "_allowance",
+        "_at",
+        "_burst",
+        "_encoding",
+        "_known",
+        "_max_inflated",
+        "_rate",
+        "_user_id",
+    )
 
     def __init__(
         self,
@@ -75,12 +101,14 @@ class Receive:
         encoding: Encoding,
         max_inflated: int,
         *,
+        known: Collection[int] = CLIENT_REQUESTS,
         rate: float = 2_000,
         burst: float = 4_000,
     ) -> None:
         self._user_id = user_id
         self._encoding = encoding
         self._max_inflated = max_inflated
+        self._known = known
         self._rate = rate
         self._burst = burst
         self._allowance = burst
@@ -93,7 +121,7 @@ class Receive:
         self._allowance -= 1
         return 0.0 if self._allowance >= 0 else -self._allowance / self._rate
 
-    def on_message(self, message: Message) -> Request | Pong | Violation | None:
+    def on_message(self, message: Message) -> Request | Acknowledgement | Pong | Violation | None:
         """None: nothing to do (a text pong)."""
         if message.text:
             return self._on_text(message.data)
@@ -103,8 +131,10 @@ class Receive:
             return BAD_GZIP if isinstance(error.__cause__, CompressionError) else BAD_ENVELOPE
         if request.send_id != self._user_id:
             return WRONG_USER
-        if request.req_identifier not in CLIENT_REQUESTS:
+        if request.req_identifier not in self._known:
             return UNKNOWN_REQUEST
+        if request.req_identifier == Req.DELIVERED:
+            return _delivered(request.data)
         return request
 
     def _on_text(self, data: bytes) -> Pong | Violation | None:
@@ -120,3 +150,14 @@ class Receive:
         if not body:
             return Pong(b'{"type":"pong"}')
         return Pong(b'{"type":"pong","body":' + body + b"}")
+
+
+def _delivered(data: bytes) -> Acknowledgement | Violation:
+    try:
+        request = extension_pb2.DeliveredReq.FromString(data)
+    except DecodeError:
+        return BAD_DELIVERED
+    items = request.conversations
+    if len(items) > MAX_DELIVERED or any(item.seq < 0 for item in items):
+        return WRONG_DELIVERED
+    return Acknowledgement(tuple([(item.conversationID, item.seq) for item in items]))

@@ -2,7 +2,8 @@
 
 Official clients send no acknowledgement: what was let go is remembered as a debt (conversation and
 the highest seq let go) and shown again once the reader has caught up.  A client that does
-acknowledge ends a debt early through `acknowledge`.
+acknowledge ends a debt early through `acknowledge`, and what it does not acknowledge in time is
+shown again, too (`Unacknowledged`).
 """
 
 from __future__ import annotations
@@ -67,3 +68,85 @@ class Retry:
             return []
         taken = list(self._owed)[:limit]
         return [Debt(conversation, self._owed.pop(conversation)) for conversation in taken]
+
+
+@attrs.define(slots=True)
+class _Pushed:
+    """seq           the newest one pushed
+    acknowledged  the newest one acknowledged
+    tries         how often it was shown again since then
+    since         when the client's time began to run: at the first push, anew with each step
+    """
+
+    seq: int
+    since: float
+    acknowledged: int = 0
+    tries: int = 0
+
+
+class Unacknowledged:
+    """What was pushed to a client that acknowledges and was not acknowledged: of each conversation
+    the newest, at most `limit` conversations.
+
+    The client's time runs while nothing waits in its outbox.  After `ACK_WAIT` the newest one is
+    shown again, then after growing waits; after `TRIES` of them the client is to be closed, and
+    syncs when it comes back.  The same beyond the limit (`pushed` answers false).
+    """
+
+    __slots__ = ("_busy_at", "_limit", "_pushed")
+
+    ACK_WAIT = 8.0
+    LONGEST_WAIT = 30.0
+    TRIES = 4
+
+    def __init__(self, limit: int = 1_024) -> None:
+        self._limit = limit
+        self._pushed: dict[str, _Pushed] = {}
+        self._busy_at = 0.0
+
+    def __len__(self) -> int:
+        return len(self._pushed)
+
+    def newest(self, conversation: str) -> int | None:
+        """The newest seq pushed; None once that is acknowledged."""
+        pushed = self._pushed.get(conversation)
+        return None if pushed is None else pushed.seq
+
+    def pushed(self, conversation: str, seq: int, now: float) -> bool:
+        """Note a push of a stored message."""
+        pushed = self._pushed.get(conversation)
+        if pushed is not None:
+            pushed.seq = max(seq, pushed.seq)
+            return True
+        if len(self._pushed) >= self._limit:
+            return False
+        self._pushed[conversation] = _Pushed(seq, now)
+        return True
+
+    def acknowledge(self, conversation: str, seq: int, now: float) -> None:
+        """The client has everything up to seq of this conversation."""
+        pushed = self._pushed.get(conversation)
+        if pushed is None or seq <= pushed.acknowledged:
+            return
+        if seq >= pushed.seq:
+            del self._pushed[conversation]
+        else:
+            pushed.acknowledged, pushed.since, pushed.tries = seq, now, 0
+
+    def due(self, now: float, *, outbox_empty: bool, limit: int = 64) -> list[Debt] | None:
+        """What is to be shown again now.  None: it was shown often enough, close the client."""
+        if not outbox_empty:
+            self._busy_at = now
+            return []
+        found: list[Debt] = []
+        for conversation, pushed in self._pushed.items():
+            wait = min(self.ACK_WAIT * 2**pushed.tries, self.LONGEST_WAIT)
+            if now - max(pushed.since, self._busy_at) < wait:
+                continue
+            if pushed.tries == self.TRIES:
+                return None
+            if len(found) < limit:
+                pushed.since = now
+                pushed.tries += 1
+                found.append(Debt(conversation, pushed.seq))
+        return found
