@@ -1,0 +1,247 @@
+"""What was missed: ends of conversations are compared with the server's, gaps are pulled.
+
+The newest messages of each conversation come first, for whoever looks at it; then what is missing,
+oldest first, so that messages can be shown in order while it goes on.  All of it is resumable: what
+is held is in the database.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import attrs
+import structlog
+import trio
+
+from openim_trio.client.channel import Channel
+from openim_trio.client.conversation_ids import parties
+from openim_trio.client.database import conversations
+from openim_trio.client.errors import ClientError, DatabaseError, ServerRefused, TokenRefused
+from openim_trio.client.events import (
+    Event,
+    LocalDatabaseFailed,
+    SyncServerFailed,
+    SyncServerFinish,
+    SyncServerProgress,
+    SyncServerStart,
+)
+from openim_trio.client.ledger import Draft, Ledger
+from openim_trio.client.machines.position import SeqRange
+from openim_trio.client.receiving import Receiver
+from openim_trio.client.settings import Settings
+from openim_trio.domain.conversations import is_notification
+from openim_trio.wire.identifiers import Req
+from openim_trio.wire.proto import msg_pb2, sdkws_pb2
+
+GLANCE = 20
+"""newest messages of a conversation, pulled before anything else"""
+CONVERSATIONS_AT_ONCE = 50
+FIRST_WAIT, LONGEST_WAIT = 0.5, 10.0
+"""seconds to rest after a pull that failed, doubling"""
+
+log = structlog.get_logger()
+
+
+@attrs.frozen
+class Wanted:
+    conversation_id: str
+    range: SeqRange
+    num: int
+
+
+class Syncing:
+    """`on_complete(since)`: everything is held up to heads that were read after `since` (trio
+    time).  `on_changed`: conversations whose ends or read seqs changed."""
+
+    def __init__(
+        self,
+        user_id: str,
+        settings: Settings,
+        ledger: Ledger,
+        receiver: Receiver,
+        emit: Callable[[Event], None],
+        on_changed: Callable[[Iterable[str]], None],
+        on_complete: Callable[[float], None],
+    ) -> None:
+        self._user_id = user_id
+        self._settings = settings
+        self._ledger = ledger
+        self._receiver = receiver
+        self._emit = emit
+        self._on_changed = on_changed
+        self._on_complete = on_complete
+        self._reinstalled = len(ledger) == 0
+        self._behind = {p.conversation_id for p in ledger if p.missing}
+        self._glanced: set[str] = set()
+        self._alone: dict[str, None] = {}
+        self._check_heads = False
+        self._wake = trio.Event()
+
+    def stored(self, conversation_ids: Iterable[str]) -> None:
+        """Positions have moved: there may be gaps."""
+        for name in conversation_ids:
+            if self._ledger[name].missing:
+                self._behind.add(name)
+                self._wake.set()
+            else:
+                self._behind.discard(name)
+
+    def check_heads(self) -> None:
+        """Compare with the server soon."""
+        self._check_heads = True
+        self._wake.set()
+
+    async def run(self, channel: Channel) -> None:
+        """While there is this connection.  Raises what ends it."""
+        self._glanced.clear()
+        self._alone.clear()
+        first, heads_due, wait = True, 0.0, FIRST_WAIT
+        self._emit(SyncServerStart(reinstalled=self._reinstalled))
+        while True:
+            try:
+                if self._check_heads or trio.current_time() >= heads_due:
+                    self._check_heads = False
+                    began = trio.current_time()
+                    await self._read_heads(channel)
+                    heads_due = trio.current_time() + self._settings.check_heads_every
+                    await self._fill(channel, progress=first)
+                    self._on_complete(began)
+                else:
+                    await self._fill(channel, progress=first)
+            except TokenRefused:
+                raise
+            except (ServerRefused, DatabaseError) as error:
+                self._emit(_trouble(error, wait))
+                heads_due = 0.0
+                await trio.sleep(wait)
+                wait = min(2 * wait, LONGEST_WAIT)
+                continue
+            wait = FIRST_WAIT
+            if first:
+                self._emit(SyncServerFinish(reinstalled=self._reinstalled))
+                first = self._reinstalled = False
+            with trio.move_on_at(heads_due):
+                await self._wake.wait()
+            self._wake = trio.Event()
+
+    # -- ends --------------------------------------------------------------------------------------
+
+    async def _read_heads(self, channel: Channel) -> None:
+        heads = await channel.call(
+            Req.NEWEST_SEQ, sdkws_pb2.GetMaxSeqReq(userID=self._user_id), sdkws_pb2.GetMaxSeqResp
+        )
+        read = await channel.call(
+            Req.READ_AND_MAX,
+            msg_pb2.GetConversationsHasReadAndMaxSeqReq(userID=self._user_id, returnPinned=True),
+            msg_pb2.GetConversationsHasReadAndMaxSeqResp,
+        )
+        seqs = {name: seq for name, seq in heads.maxSeqs.items() if seq > 0}
+
+        def work(connection: sqlite3.Connection, draft: Draft) -> set[str]:
+            changed = set()
+            for name, head in seqs.items():
+                position = draft[name].see_head(head)
+                if self._reinstalled:
+                    position = position.reset_to(self._uninteresting(name, head))
+                if position != draft[name]:
+                    draft.put(position)
+                    changed.add(name)
+            for name, seen in read.seqs.items():
+                conversations.ensure(connection, name, *parties(name, self._user_id))
+                if conversations.set_read(connection, name, seen.hasReadSeq):
+                    changed.add(name)
+            conversations.set_pinned(connection, set(read.pinnedConversationIDs))
+            return changed
+
+        changed = await self._ledger.commit(work)
+        self._behind.update(name for name in changed if self._ledger[name].missing)
+        self._on_changed(name for name in changed if not is_notification(name))
+
+    def _uninteresting(self, name: str, head: int) -> int:
+        """How much of a conversation a new device does without."""
+        if is_notification(name):
+            return head  # their effects are in the messages already
+        limit = self._settings.history_limit
+        return 0 if limit is None else max(0, head - limit)
+
+    # -- gaps --------------------------------------------------------------------------------------
+
+    async def _fill(self, channel: Channel, *, progress: bool) -> None:
+        total = sum(self._ledger[name].missing for name in self._behind) if progress else 0
+        while wanted := self._plan():
+            await self._pull(channel, wanted)
+            if total:
+                left = sum(self._ledger[name].missing for name in self._behind)
+                total = max(total, left)
+                self._emit(SyncServerProgress(done=total - left, total=total))
+
+    def _plan(self) -> list[Wanted]:
+        """What the next pull asks for; empty: nothing is missing."""
+        if self._alone:
+            name = next(iter(self._alone))
+            del self._alone[name]
+            gap = self._ledger[name].next_missing_ascending(1 << 62)
+            return [Wanted(name, gap, self._settings.page)] if gap else self._plan()
+        new = [name for name in self._behind if name not in self._glanced]
+        wanted: list[Wanted] = []
+        room = self._settings.page
+        for name in new or sorted(self._behind):
+            position = self._ledger[name]
+            if name in self._glanced or is_notification(name):
+                gap = position.next_missing_ascending(room)
+            else:
+                gap = position.next_missing(min(GLANCE, room))
+            if gap is None:
+                self._behind.discard(name)
+                continue
+            wanted.append(Wanted(name, gap, len(gap)))
+            room -= len(gap)
+            if room <= 0 or len(wanted) == CONVERSATIONS_AT_ONCE:
+                break
+        if not wanted and self._behind:
+            return self._plan()
+        return wanted
+
+    async def _pull(self, channel: Channel, wanted: Sequence[Wanted]) -> None:
+        request = sdkws_pb2.PullMessageBySeqsReq(userID=self._user_id)
+        for item in wanted:
+            request.seqRanges.add(
+                conversationID=item.conversation_id,
+                begin=item.range.first,
+                end=item.range.last,
+                num=item.num,
+            )
+        answer = await channel.call(Req.PULL_RANGES, request, sdkws_pb2.PullMessageBySeqsResp)
+        arrived = _inside(wanted, answer)
+        nothing: list[tuple[str, SeqRange]] = []
+        for item in wanted:
+            self._glanced.add(item.conversation_id)
+            if item.conversation_id not in arrived:
+                if len(wanted) == 1:
+                    # Asked alone it would have come: there is nothing there for this user.
+                    nothing.append((item.conversation_id, item.range))
+                else:
+                    self._alone[item.conversation_id] = None
+        await self._receiver.ingest(arrived, offline=True, nothing_in=nothing)
+
+
+def _inside(
+    wanted: Sequence[Wanted], answer: sdkws_pb2.PullMessageBySeqsResp
+) -> Mapping[str, Sequence[sdkws_pb2.MsgData]]:
+    """What was asked for, and nothing else that a server may send."""
+    found: dict[str, Sequence[sdkws_pb2.MsgData]] = {}
+    for item in wanted:
+        name = item.conversation_id
+        group = answer.notificationMsgs if is_notification(name) else answer.msgs
+        if name in group:
+            messages = [m for m in group[name].Msgs if item.range.first <= m.seq <= item.range.last]
+            if messages:
+                found[name] = messages
+    return found
+
+
+def _trouble(error: ClientError, wait: float) -> Event:
+    if isinstance(error, DatabaseError):
+        return LocalDatabaseFailed(error=error, retry_in=wait)
+    return SyncServerFailed(error=error)
