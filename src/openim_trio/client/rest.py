@@ -34,6 +34,8 @@ MAX_CONNECTIONS = 8
 """requests under way at a time; further ones wait, which counts as time of theirs"""
 MAX_CONTAINERS = 500_000
 """objects and lists in one answer: each takes some 60 bytes of memory for 2 bytes of text"""
+CLOSE_TIMEOUT = 2.0
+"""seconds for the last words of TLS; the sockets are closed in any case"""
 _SHOWN = 500
 """characters of a refusal's text"""
 
@@ -96,7 +98,7 @@ class Rest:
     ) -> None:
         http, self._http = self._http, None
         if http is not None:
-            with trio.CancelScope(shield=True):  # closing sockets, which waits for nobody
+            with trio.move_on_after(CLOSE_TIMEOUT, shield=True):
                 await http.aclose()
 
     async def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -156,10 +158,14 @@ class Rest:
 
     async def _read(self, path: str, response: httpx.Response) -> bytes:
         raw = bytearray()
-        async for chunk in response.aiter_raw():
-            raw += chunk
-            if len(raw) > self._max_answer:
-                raise self._too_large(path)
+        # Cancelled, not left: httpx ends the generators that it reads with only by an exception.
+        with trio.CancelScope() as enough:
+            async for chunk in response.aiter_raw():
+                raw += chunk
+                if len(raw) > self._max_answer:
+                    enough.cancel()
+        if len(raw) > self._max_answer:
+            raise ProtocolError(f"{path}: the answer is larger than {self._max_answer} bytes")
         return bytes(raw)
 
     def _inflated(self, path: str, raw: bytes, coding: str) -> bytes:
@@ -171,9 +177,6 @@ class Rest:
             return decompress(raw, self._max_answer)
         except CompressionError as error:
             raise ProtocolError(f"{path}: {error}") from None
-
-    def _too_large(self, path: str) -> ProtocolError:
-        return ProtocolError(f"{path}: the answer is larger than {self._max_answer} bytes")
 
 
 def _base(address: str) -> str:
@@ -206,5 +209,7 @@ def _refusal(code: int, envelope: Members) -> ServerRefused:
     return kind(code, envelope.text("errMsg")[:_SHOWN], envelope.text("errDlt")[:_SHOWN])
 
 
-def _reason(error: httpx.TransportError) -> str:
-    return str(error) or type(error).__name__
+def _reason(error: BaseException) -> str:
+    """The first text in the chain: httpx has none for a failed TLS handshake."""
+    cause = error.__cause__ or error.__context__
+    return str(error) or (_reason(cause) if cause else type(error).__name__)
