@@ -119,11 +119,7 @@ class Outgoing:
 
     def connected(self, now: float, *, extension: bool) -> None:
         """`extension`: the server takes give-ups and stores a repeated send once.  To one that
-        does not, nothing doubtful is transmitted: it waits aside, and its lane goes on.
-
-        A stamp that was asked for on an earlier connection must have been told by now, or never
-        will be.
-        """
+        does not, nothing doubtful is transmitted: it waits aside, and its lane goes on."""
         self.disconnected(now)
         self._connected, self._extension = True, extension
         for lane in list(self._lanes.values()):
@@ -171,6 +167,9 @@ class Outgoing:
     def stamped(self, client_msg_id: str, create_time: int, data: bytes) -> bool:
         """`create_time` is persisted and in `data`: each further attempt uses the same.  True:
         transmit it now.  False: it is not under way any more, `take` will list it again if it must.
+
+        When `take` wants a stamp, there was no transmission, so it replaces any that was persisted
+        and not told here; such an earlier one must not be told after that `take`.
         """
         entry = self._entries.get(client_msg_id)
         if entry is None or entry.create_time:
