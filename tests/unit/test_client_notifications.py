@@ -185,29 +185,17 @@ def test_content_that_is_no_notification(content_type: int, content: bytes) -> N
     assert [entry["event"] for entry in logs] == ["notification_malformed"]
 
 
+NAMES = [
+    "conversationID", "conversationIDs", "conversationIDList", "seq", "seqs", "hasReadSeq",
+    "userID", "markAsReadUserID", "revokerUserID", "key", "KEY", "data", "detail", "x",
+]  # fmt: skip
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(
-                [
-                    "conversationID",
-                    "seq",
-                    "seqs",
-                    "userID",
-                    "markAsReadUserID",
-                    "hasReadSeq",
-                    "key",
-                    "data",
-                    "KEY",
-                    "conversationIDs",
-                    "conversationIDList",
-                    "revokerUserID",
-                    "detail",
-                    "x",
-                ]
-            ),
+            st.sampled_from(NAMES),
             inner,
             max_size=6,
         )
