@@ -288,7 +288,7 @@ async def test_empty_lists_as_the_server_has_them() -> None:
         (lambda friends: friends.list(0), "page: must be at least 1"),
         (lambda friends: friends.list(1, 0), "size: must be from 1 to 10000"),
         (lambda friends: friends.black_list(1, 10_001), "size: must be from 1 to 10000"),
-        (lambda friends: friends.designated("bob"), "user_ids: must be several strings, not one"),
+        (lambda friends: friends.designated("bob"), "user_ids: must be several, not one string"),
         (lambda friends: friends.designated(["bob", ""]), "user_ids[1]: must not be empty"),
     ],
 )

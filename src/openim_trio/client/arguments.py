@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 from openim_trio.client.errors import InvalidArgument
 
@@ -31,14 +32,22 @@ def filled(name: str, value: object, longest: int | None = None) -> str:
     return str(value)
 
 
-def texts(name: str, values: Iterable[object], most: int | None = None) -> tuple[str, ...]:
-    """Not one string, whose characters would be taken for many."""
+def items(name: str, values: object) -> tuple[Any, ...]:
+    """Several, in anything that can be iterated over; not one string, whose characters would be
+    taken for many."""
     if isinstance(values, str | bytes):
-        raise InvalidArgument(f"{name}: must be several strings, not one")
-    found = tuple(filled(f"{name}[{i}]", value) for i, value in enumerate(values))
+        raise InvalidArgument(f"{name}: must be several, not one string")
+    if not isinstance(values, Iterable):
+        raise InvalidArgument(f"{name}: must be several")
+    return tuple(values)
+
+
+def texts(name: str, values: object, most: int | None = None) -> tuple[str, ...]:
+    """Several strings, none of them empty."""
+    found = items(name, values)
     if most is not None and len(found) > most:
         raise InvalidArgument(f"{name}: holds more than {most}")
-    return found
+    return tuple(filled(f"{name}[{i}]", value) for i, value in enumerate(found))
 
 
 def count(name: str, value: object) -> int:

@@ -145,7 +145,7 @@ def at_text(
     value: dict[str, Any] = {
         "text": arguments.text("content", content),
         "atUserList": mentioned,
-        "atUsersInfo": [_json(AtUser, f"infos[{i}]", info) for i, info in enumerate(infos)],
+        "atUsersInfo": _each(AtUser, "infos", infos),
         "isAtSelf": False,  # the receivers' affair
     }
     if quote is not None:
@@ -159,14 +159,17 @@ def quote(content: str, message: Message, entities: Iterable[Entity] = ()) -> Dr
     value: dict[str, Any] = {
         "text": arguments.text("content", content),
         "quoteMessage": quoted("message", message),
-        "messageEntityList": _entities(entities),
+        "messageEntityList": _each(Entity, "entities", entities),
     }
     return _draft(ContentType.QUOTE, value)
 
 
 def advanced_text(content: str, entities: Iterable[Entity]) -> Draft:
     """CreateAdvancedTextMessage (117): a text with marked stretches."""
-    value = {"text": arguments.text("content", content), "messageEntityList": _entities(entities)}
+    value = {
+        "text": arguments.text("content", content),
+        "messageEntityList": _each(Entity, "entities", entities),
+    }
     return _draft(ContentType.ADVANCED_TEXT, value)
 
 
@@ -270,7 +273,8 @@ def face(index: int, data: str = "") -> Draft:
 def merger(title: str, abstracts: Iterable[str], messages: Iterable[Message]) -> Draft:
     """CreateMergerMessage (107): messages forwarded as one.  `abstracts`: lines that are shown of
     it."""
-    bundle = [nested(f"messages[{i}]", message) for i, message in enumerate(messages)]
+    forwarded = arguments.items("messages", messages)
+    bundle = [nested(f"messages[{i}]", message) for i, message in enumerate(forwarded)]
     if not bundle:
         raise InvalidArgument("messages: must not be empty")
     value = {
@@ -356,8 +360,9 @@ def _json(kind: type[AtUser | Entity | Picture], name: str, value: object) -> di
     return value._json(name)
 
 
-def _entities(entities: Iterable[Entity]) -> list[dict[str, Any]]:
-    return [_json(Entity, f"entities[{i}]", entity) for i, entity in enumerate(entities)]
+def _each(kind: type[AtUser | Entity], name: str, values: object) -> list[dict[str, Any]]:
+    items = arguments.items(name, values)
+    return [_json(kind, f"{name}[{i}]", item) for i, item in enumerate(items)]
 
 
 def _custom(data: str, description: str, extension: str) -> dict[str, str]:
