@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, get_origin
 
 import pytest
 
@@ -14,7 +14,7 @@ from openim_trio.api.route_table import ROUTES
 from openim_trio.api.routes import Route
 from openim_trio.config.model import MongoConfig, RedisConfig
 from tests.support.api import ADMIN_ID, Api, open_api
-from tests.support.api_bodies import example, malformed, with_value
+from tests.support.api_bodies import example, malformed, plain, with_value
 
 NO_PERMISSION = 1002
 OWN_CHECK = {"/msg/send_simple_msg"}
@@ -31,7 +31,8 @@ def body_about(route: Route, who: str) -> dict[str, Any]:
     """A valid body whose permission fields name `who`."""
     body = example(route.request)
     for path in route.permission.fields:
-        body = with_value(route.request, body, path, who)
+        is_list = get_origin(plain(fields_of(route.request).get(path))) is list
+        body = with_value(route.request, body, path, [who] if is_list else who)
     return body
 
 
@@ -60,6 +61,14 @@ async def test_who_may_call_what(api: Api) -> None:
         if who in (Who.SELF, Who.SELFIN, Who.MEMBER, Who.GADMIN):
             own = await api.post(path, body, "bob")
             assert own.code != NO_PERMISSION, path
+
+
+async def test_all_that_are_named_must_be_the_caller(api: Api) -> None:
+    chat = {"conversationID": "si_alice_bob", "conversationType": 1, "userID": "alice"}
+    for others in (["bob", "alice"], ["alice", "bob"]):
+        body = {"userIDs": others, "conversation": {**chat, "isPinned": True}}
+        answer = await api.post("/conversation/set_conversations", body, "bob")
+        assert answer.code == NO_PERMISSION
 
 
 async def test_every_route_wants_an_operation_id(api: Api) -> None:

@@ -203,6 +203,21 @@ async def exercise_conversations(api: Api) -> None:
     assert page["total"] == len(rows)
     for path in ("get_not_notify_conversation_ids", "get_pinned_conversation_ids"):
         assert await api.ok(f"/conversation/{path}", user, "bob") == {"conversationIDs": None}
+    chat = {"conversationID": CHAT, "conversationType": 1, "userID": "alice"}
+    wanted = {"recvMsgOpt": 2, "isPinned": True, "ex": "e", "burnDuration": None, "minSeq": 7}
+    body = {"userIDs": ["bob"], "conversation": {**chat, **wanted}}
+    assert await api.ok("/conversation/set_conversations", body, "bob") is None
+    known = {**user, "version": first["version"], "versionID": first["versionID"]}
+    changes = await api.ok("/conversation/get_incremental_conversations", known, "bob")
+    [row] = changes["update"]
+    assert (row["recvMsgOpt"], row["isPinned"], row["ex"], row["minSeq"]) == (2, True, "e", 0)
+    for path in ("get_not_notify_conversation_ids", "get_pinned_conversation_ids"):
+        assert await api.ok(f"/conversation/{path}", user, "bob") == {"conversationIDs": [CHAT]}
+    for wrong in ("recvMsgOpt", "groupAtType", "burnDuration", "msgDestructTime"):
+        body["conversation"] = {**chat, wrong: -1}
+        answer = await api.post("/conversation/set_conversations", body, "bob")
+        assert answer.code == 1001
+        assert answer.body["errDlt"].startswith(f"conversation.{wrong}: ")
 
 
 async def exercise_javascript_sdk(api: Api) -> None:

@@ -197,7 +197,7 @@ async def test_what_forbids_sending_later_on_hides_no_answer(
         await bench.register("ann", "bob", "eve")
         kept, lost = text("ann", "bob"), text("ann", "bob")
         sent = await bench.send(kept)
-        await bench.services.conversations.set_options("bob", "si_ann_bob", {"recv_msg_opt": 1})
+        await bench.set_options("bob", "si_ann_bob", recv_msg_opt=1)
         assert await code_of(bench.send(lost)) is Code.ARGS
         assert await code_of(bench.send(kept)) is Code.ARGS
         assert await bench.give_up(kept) == extension_pb2.GiveUpResp(delivered=True, sent=sent)

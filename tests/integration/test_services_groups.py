@@ -124,7 +124,7 @@ async def test_conversation_lists(mongo_config: MongoConfig, redis_config: Redis
         await bench.send(text("cid", "ann"))
         delta = await service.incremental("ann", before.version_id, before.version)
         assert {c.conversationID for c in delta.inserted} == {"si_ann_bob", "si_ann_cid"}
-        await service.set_options("ann", "si_ann_bob", {"is_pinned": True})
+        await bench.set_options("ann", "si_ann_bob", is_pinned=True)
         later = await service.incremental("ann", delta.version_id, delta.version)
         assert [(c.conversationID, c.isPinned) for c in later.updated] == [("si_ann_bob", True)]
         assert await service.pinned_ids("ann") == ["si_ann_bob"]
@@ -144,7 +144,7 @@ async def test_active_conversations(mongo_config: MongoConfig, redis_config: Red
         group = await bench.group("cid", ["ann"])
         await bench.send(text("dan", "ann", words="last", sendTime=0))
         service = bench.services.conversations
-        await service.set_options("ann", "si_ann_bob", {"is_pinned": True})
+        await bench.set_options("ann", "si_ann_bob", is_pinned=True)
         await bench.services.read_state.mark_conversation_as_read("ann", "si_ann_dan", 1)
         found = await service.active("ann", 0)
         order = [item.conversation.conversationID for item in found.conversations]

@@ -220,7 +220,7 @@ async def test_read_and_max(mongo_config: MongoConfig, redis_config: RedisConfig
         await chat(bench, 4)
         answer = await bench.send(text("ann", "bob"))
         await bench.services.read_state.mark_conversation_as_read("bob", CHAT, 3)
-        await bench.services.conversations.set_options("bob", CHAT, {"is_pinned": True})
+        await bench.set_options("bob", CHAT, is_pinned=True)
         request = msg_pb2.GetConversationsHasReadAndMaxSeqReq(userID="bob", returnPinned=True)
         found = await bench.services.pulls.read_and_max(request)
         assert list(found.seqs) == [CHAT]

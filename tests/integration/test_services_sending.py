@@ -115,15 +115,14 @@ async def test_receive_options_of_a_conversation(
     ):
         await here.register("ann", "bob")
         await here.send(text("ann", "bob"))
-        conversations = there.services.conversations
-        assert await conversations.set_options("bob", "si_ann_bob", {"recv_msg_opt": 2})
+        await there.set_options("bob", "si_ann_bob", recv_msg_opt=2)
         await here.heard.until(lambda: len(here.heard.items))
         await here.send(text("ann", "bob"))
         shown = await here.pull("bob", "si_ann_bob")
         assert [m.options.get("offlinePush", True) for m in shown] == [True, False]
-        assert await conversations.not_notify_ids("bob") == ["si_ann_bob"]
+        assert await there.services.conversations.not_notify_ids("bob") == ["si_ann_bob"]
         here.heard.items.clear()
-        await conversations.set_options("bob", "si_ann_bob", {"recv_msg_opt": 1})
+        await there.set_options("bob", "si_ann_bob", recv_msg_opt=1)
         await here.heard.until(lambda: len(here.heard.items))
         assert await code_of(here.send(text("ann", "bob"))) is Code.ARGS
         await here.send(text("bob", "ann"))

@@ -25,6 +25,7 @@ from openim_trio.redisio.own_reads import RedisOwnReads
 from openim_trio.redisio.sequencer import RedisSequencer
 from openim_trio.services import control
 from openim_trio.services.control import ControlMessage
+from openim_trio.services.conversation_settings import Chat, Settings
 from openim_trio.services.services import Services, build_effects, build_services
 from openim_trio.store.client import Store, open_store
 from openim_trio.wire import bus_message
@@ -137,6 +138,12 @@ class Bench:
         if isinstance(answer, ServiceError):
             raise answer
         return answer
+
+    async def set_options(self, owner: str, conversation: str, **fields: Any) -> None:
+        """Of a row that exists; `fields` of Settings."""
+        [row] = await self.store.conversations.get_many(owner, [conversation])
+        chat = Chat(conversation, row.conversation_type, row.user_id, row.group_id)
+        await self.services.conversation_settings.change([owner], chat, Settings(**fields))
 
     async def group(self, owner: str, members: Sequence[str] = (), **fields: Any) -> str:
         admins = fields.pop("admins", ())

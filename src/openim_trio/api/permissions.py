@@ -78,7 +78,8 @@ async def check_permission(
     named = [value for path in permission.fields for value in values_at(request, path)]
     names = " or ".join(permission.fields)
     if who in (Who.SELF, Who.SELFIN):
-        if actor.user_id not in named:
+        others = set(named) != {actor.user_id} if who is Who.SELF else actor.user_id not in named
+        if others:
             raise ServiceError(Code.NO_PERMISSION, f"{names} is not the caller")
         return
     for group_id in dict.fromkeys(named):

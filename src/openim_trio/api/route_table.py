@@ -304,6 +304,14 @@ CONVERSATIONS = (
         conversations.get_conversations,
     ),
     route(
+        "/conversation/set_conversations",
+        tc.SetConversationsReq,
+        Empty,
+        SELF("userIDs"),
+        conversations.set_conversations,
+        note="Who has no row of the conversation yet must be in the group or one of the two users.",
+    ),
+    route(
         "/conversation/get_full_conversation_ids",
         tc.GetFullOwnerConversationIDsReq,
         tc.GetFullOwnerConversationIDsResp,

@@ -6,17 +6,14 @@ from collections.abc import Mapping, Sequence
 
 from openim_trio.append.ports import Head
 from openim_trio.domain.conversations import SessionType
-from openim_trio.domain.errors import Code, ServiceError, args_error
+from openim_trio.domain.errors import Code, ServiceError
 from openim_trio.domain.records import ConversationRecord
 from openim_trio.domain.send_rules import RECEIVE_SILENTLY
-from openim_trio.services.announcer import Announcer
-from openim_trio.services.control import ALL_WORKERS, ConversationChanged
 from openim_trio.services.conversation_access import NOTHING
 from openim_trio.services.groups import GroupService
 from openim_trio.services.own_reads import OwnReads
 from openim_trio.services.ports import HeadReader
 from openim_trio.services.pulls import PullService
-from openim_trio.services.receive_options import ReceiveOptions
 from openim_trio.services.users import UserService
 from openim_trio.services.versioned import Changes, FullIds, changes, full_ids, page_of
 from openim_trio.store.conversations import Conversations
@@ -25,8 +22,6 @@ from openim_trio.wire.proto import conversation_pb2, jssdk_pb2
 
 DEFAULT_ACTIVE = 100
 MAX_ACTIVE = 500
-OPTIONS = frozenset({"recv_msg_opt", "is_pinned", "group_at_type", "attached_info", "ex"})
-"""fields of a row that its owner may set"""
 
 
 class ConversationService:
@@ -39,8 +34,6 @@ class ConversationService:
         heads: HeadReader,
         users: UserService,
         groups: GroupService,
-        receive_options: ReceiveOptions,
-        announcer: Announcer,
     ) -> None:
         self._conversations = conversations
         self._own_reads = own_reads
@@ -49,8 +42,6 @@ class ConversationService:
         self._heads = heads
         self._users = users
         self._groups = groups
-        self._receive_options = receive_options
-        self._announcer = announcer
 
     # -- lists -------------------------------------------------------------------------------------
 
@@ -99,21 +90,6 @@ class ConversationService:
         current = await self._versions.current("conversation", owner)
         rows = await self._conversations.of_owner(owner)
         return full_ids(current, [row.conversation_id for row in rows], client_hash)
-
-    # -- changing ----------------------------------------------------------------------------------
-
-    async def set_options(
-        self, owner: str, conversation_id: str, options: Mapping[str, object]
-    ) -> bool:
-        """Change fields of the owner's row (`OPTIONS`); false if nothing differed or there is no
-        such row."""
-        unknown = options.keys() - OPTIONS
-        if unknown:
-            raise args_error(sorted(unknown)[0], "can't be set")
-        changed = await self._conversations.change(owner, conversation_id, options)
-        self._receive_options.drop(owner, conversation_id)
-        await self._announcer.tell([(ALL_WORKERS, ConversationChanged(owner, conversation_id))])
-        return changed
 
     # -- for the JavaScript SDK --------------------------------------------------------------------
 

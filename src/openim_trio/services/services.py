@@ -21,6 +21,7 @@ from openim_trio.services.control import (
     UsersChanged,
 )
 from openim_trio.services.conversation_access import ConversationAccess
+from openim_trio.services.conversation_settings import ConversationSettings
 from openim_trio.services.conversations import ConversationService
 from openim_trio.services.deletion import DeletionService
 from openim_trio.services.friends import FriendService
@@ -53,6 +54,7 @@ class Services:
     group_lists: GroupListService
     friends: FriendService
     conversations: ConversationService
+    conversation_settings: ConversationSettings
     sending: Sender
     pulls: PullService
     read_state: ReadStateService
@@ -154,8 +156,9 @@ def build_services(
             heads,
             users,
             groups,
-            receive_options,
-            announcer,
+        ),
+        conversation_settings=ConversationSettings(
+            store.conversations, memberships, users, receive_options, notifications, announcer
         ),
         sending=Sender(
             SendChecks(users, memberships, receive_options, store.conversations),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from openim_trio.api.proto_bridge import from_proto
-from openim_trio.api.routes import Call
+from openim_trio.api.routes import Call, Empty
 from openim_trio.api.types.conversations import (
     Conversation,
     GetAllConversationsReq,
@@ -24,7 +24,9 @@ from openim_trio.api.types.conversations import (
     GetOwnerConversationResp,
     GetPinnedConversationIDsReq,
     GetPinnedConversationIDsResp,
+    SetConversationsReq,
 )
+from openim_trio.services.conversation_settings import Chat, Settings
 from openim_trio.wire.proto import conversation_pb2
 
 
@@ -47,6 +49,27 @@ async def get_conversation(call: Call, request: GetConversationReq) -> GetConver
 async def get_conversations(call: Call, request: GetConversationsReq) -> GetConversationsResp:
     found = await call.services.conversations.some(request.ownerUserID, request.conversationIDs)
     return GetConversationsResp(conversations=_rows(found))
+
+
+async def set_conversations(call: Call, request: SetConversationsReq) -> Empty:
+    wanted = request.conversation
+    await call.services.conversation_settings.change(
+        request.userIDs,
+        Chat(wanted.conversationID, wanted.conversationType, wanted.userID, wanted.groupID),
+        Settings(
+            recv_msg_opt=wanted.recvMsgOpt,
+            is_pinned=wanted.isPinned,
+            attached_info=wanted.attachedInfo,
+            is_private_chat=wanted.isPrivateChat,
+            ex=wanted.ex,
+            burn_duration=wanted.burnDuration,
+            group_at_type=wanted.groupAtType,
+            msg_destruct_time=wanted.msgDestructTime,
+            is_msg_destruct=wanted.isMsgDestruct,
+        ),
+        call.operation_id,
+    )
+    return Empty()
 
 
 async def get_full_conversation_ids(

@@ -11,15 +11,21 @@ from openim_trio.api.marks import (
     ID,
     REQUIRED,
     AnyID,
+    AtLeast,
     Int32,
     Int64,
     MaxItems,
+    MaxLength,
     Note,
+    OneOf,
     UInt64,
 )
 from openim_trio.api.types.paging import IDHash, RequestPagination, Version, VersionID
 from openim_trio.api.types.users import MAX_IDS
+from openim_trio.services.conversation_settings import MAX_OWNERS
 
+MAX_TEXT = 16_384
+"""characters of attachedInfo and ex"""
 ConversationIDs = Annotated[list[AnyID], REQUIRED, FILLED, MaxItems(MAX_IDS)]
 
 
@@ -74,6 +80,31 @@ class GetConversationsReq:
 @attrs.frozen(kw_only=True)
 class GetConversationsResp:
     conversations: list[Conversation]
+
+
+@attrs.frozen(kw_only=True)
+class ConversationReq:
+    """What is null or absent stays as it is; isPrivateChat is for single chats, of both users."""
+
+    conversationID: ID
+    conversationType: Annotated[Int32, REQUIRED, OneOf(1, 3, 4)]
+    userID: Annotated[AnyID, Note("The other user, for types 1 and 4.")] = ""
+    groupID: Annotated[AnyID, Note("For type 3.")] = ""
+    recvMsgOpt: Annotated[Int32, OneOf(0, 1, 2)] | None = None
+    isPinned: bool | None = None
+    attachedInfo: Annotated[str, MaxLength(MAX_TEXT)] | None = None
+    isPrivateChat: bool | None = None
+    ex: Annotated[str, MaxLength(MAX_TEXT)] | None = None
+    burnDuration: Annotated[Int32, AtLeast(0)] | None = None
+    groupAtType: Annotated[Int32, OneOf(0, 1, 2, 3, 4)] | None = None
+    msgDestructTime: Annotated[Int64, AtLeast(0)] | None = None
+    isMsgDestruct: bool | None = None
+
+
+@attrs.frozen(kw_only=True)
+class SetConversationsReq:
+    userIDs: Annotated[list[AnyID], REQUIRED, FILLED, MaxItems(MAX_OWNERS)]
+    conversation: Annotated[ConversationReq, REQUIRED]
 
 
 @attrs.frozen(kw_only=True)
