@@ -176,15 +176,12 @@ async def test_a_conversation_is_changed() -> None:
         None,
         lambda calls: calls.set_conversation("a", CONVERSATION, is_pinned=False, recv_msg_opt=0),
     )
-    [asked] = server.asked
-    assert asked.path == "/conversation/set_conversations"
-    assert asked.json == {
-        "userIDs": ["a"],
-        "conversation": {
-            "conversationID": "sg_g", "conversationType": 3, "userID": "", "groupID": "g",
-            "isPinned": False, "recvMsgOpt": 0,
-        },
+    change = {
+        "conversationID": "sg_g", "conversationType": 3, "userID": "", "groupID": "g",
+        "isPinned": False, "recvMsgOpt": 0,
     }  # fmt: skip
+    body = {"userIDs": ["a"], "conversation": change}
+    check_body(server, "/conversation/set_conversations", body)
 
 
 async def test_a_single_chat_is_changed() -> None:
@@ -194,10 +191,12 @@ async def test_a_single_chat_is_changed() -> None:
         "ex": "",
     }  # fmt: skip
     _, server = await asking(None, lambda calls: calls.set_conversation("a", chat, **changes))
-    assert server.asked[0].json["conversation"] == {
+    change = {
         "conversationID": "si_a_b", "conversationType": 1, "userID": "b", "groupID": "",
         "isPrivateChat": True, "burnDuration": 30, "groupAtType": 0, "attachedInfo": "i", "ex": "",
     }  # fmt: skip
+    body = {"userIDs": ["a"], "conversation": change}
+    check_body(server, "/conversation/set_conversations", body)
 
 
 @pytest.mark.parametrize(
