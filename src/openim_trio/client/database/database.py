@@ -136,6 +136,12 @@ class Database:
                 batch.extend(self._waiting)
                 self._waiting.clear()
                 await self._hop(lambda: self._commit(batch), self._writing)
+        except BaseException as error:
+            # No thread, or an interrupt: nothing was committed.
+            for write in batch:
+                write.failure = write.failure or DatabaseError(str(self.path), repr(error))
+            if not isinstance(error, Exception):
+                raise
         finally:
             for write in batch:
                 write.turn.set()
@@ -186,14 +192,11 @@ class Database:
             for write in batch:
                 _run(connection, write)
             connection.execute("COMMIT")
-        except BaseException as error:
-            _roll_back(connection)
-            ours = isinstance(error, sqlite3.Error)
+        except sqlite3.Error as error:
             for write in batch:
-                if write.failure is None:
-                    write.failure = error if ours else DatabaseError(str(self.path), repr(error))
-            if not ours:
-                raise
+                write.failure = write.failure or error
+        finally:
+            _roll_back(connection)
 
     def _set_synchronous(self, mode: str) -> None:
         # Not possible inside a transaction.
@@ -229,7 +232,8 @@ def _run(connection: sqlite3.Connection, write: _Write) -> None:
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:
-    """What went wrong is known already, and what is not committed is gone in any case."""
+    """What is not committed.  If that fails: it is gone in any case, and what went wrong is known
+    already."""
     if connection.in_transaction:
         with suppress(sqlite3.Error):
             connection.execute("ROLLBACK")

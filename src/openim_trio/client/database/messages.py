@@ -87,7 +87,9 @@ def store(
 
 
 def raise_read_seq(connection: sqlite3.Connection, conversation_id: str, read_seq: int) -> bool:
-    """False: the user has read further already."""
+    """False: the user has read as far already."""
+    if read_seq < 1:
+        return False
     changed = connection.execute(
         "INSERT INTO marks (conversation, read_seq) VALUES (?, ?) ON CONFLICT (conversation) "
         "DO UPDATE SET read_seq = excluded.read_seq WHERE excluded.read_seq > read_seq",
@@ -146,12 +148,13 @@ def acknowledge(
 def set_status(
     connection: sqlite3.Connection, own_user: str, client_msg_id: str, status: MessageStatus
 ) -> Message | None:
-    """Of a message of this device; an erased one stays erased.  None: there is no such message."""
+    """Of a message of this device; one that has its place is SENT for good, or erased.  None: there
+    is no such."""
     own = _own(connection, own_user, client_msg_id)
     if own is None:
         return None
     connection.execute(
-        "UPDATE messages SET status = ? WHERE id = ? AND kind = 1", (status, own.row_id)
+        "UPDATE messages SET status = ? WHERE id = ? AND seq IS NULL", (status, own.row_id)
     )
     return _by_id(connection, own.row_id)
 

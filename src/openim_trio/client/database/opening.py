@@ -42,10 +42,12 @@ class OpenFiles:
     reader: sqlite3.Connection
 
     def close(self) -> None:
-        # The writer last: the last one to close empties the write-ahead log.
-        self.reader.close()
-        self.writer.close()
-        os.close(self.lock)
+        try:
+            # The writer last: the last one to close empties the write-ahead log.
+            self.reader.close()
+            self.writer.close()
+        finally:
+            os.close(self.lock)
 
 
 def open_files(path: Path) -> OpenFiles:
@@ -75,14 +77,15 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
 
 
 def _make_directory(directory: Path) -> None:
-    if directory.is_dir():
-        return
+    """Such that it survives a power failure, like what is put into it."""
+    new = [place for place in (directory, *directory.parents) if not place.exists()]
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    parent = os.open(directory.parent, os.O_RDONLY)
-    try:
-        os.fsync(parent)
-    finally:
-        os.close(parent)
+    for place in new:
+        parent = os.open(place.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(parent)
+        finally:
+            os.close(parent)
 
 
 def _take_lock(path: Path) -> int:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable
 from enum import IntEnum
-
-import orjson
 
 from openim_trio.client.database.texts import fold, text_of
 from openim_trio.client.model import Message, MessageStatus, message_of
@@ -120,7 +119,7 @@ def erased(data: sdkws_pb2.MsgData) -> sdkws_pb2.MsgData:
 
 def json_list(values: Iterable[object]) -> str:
     """For `IN (SELECT value FROM json_each(?))`: lists of any length in one statement."""
-    return orjson.dumps(list(values)).decode()
+    return json.dumps(list(values))
 
 
 def _derived(data: sdkws_pb2.MsgData, kind: Kind) -> tuple[int, int, str, bytes]:
