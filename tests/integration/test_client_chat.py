@@ -49,9 +49,7 @@ async def test_two_people_chat(people: People) -> None:
         await alice.diary.wait_for_text("hi")
         for person in (alice, bob):
             await person.diary.until(lambda: False) if False else None
-            texts = [
-                m.text for m in await person.client.messages.history("si_alice_bob")
-            ]
+            texts = [m.text for m in await person.client.messages.history("si_alice_bob")]
             assert texts == ["hello", "hi"]
         assert len(bob.diary.received) == 1
         assert len(alice.diary.received) == 1, "one's own messages are not news"

@@ -15,7 +15,8 @@ from openim_trio.client.events import Event, RecvNewMessage
 from openim_trio.client.model import Message
 from tests.support.serving import SECRET, Serving
 
-PATIENCE = 20.0
+PATIENCE = 60.0
+"""seconds for something to happen"""
 
 E = TypeVar("E", bound=Event)
 
@@ -52,9 +53,7 @@ class Diary(Listener):
             return
         raise AssertionError(f"{what or 'it'} never happened; {self.events[-20:]}")
 
-    async def wait_for(
-        self, kind: type[E], accept: Callable[[E], bool] = lambda _: True
-    ) -> E:
+    async def wait_for(self, kind: type[E], accept: Callable[[E], bool] = lambda _: True) -> E:
         await self.until(lambda: any(accept(e) for e in self.of(kind)), kind.__name__)
         return next(e for e in self.of(kind) if accept(e))
 

@@ -56,6 +56,9 @@ from openim_trio.wire.proto import push_pb2
 LOGOUT_PATIENCE = 5.0
 """seconds for the server's answer to a logout"""
 
+FAREWELL = 2.0
+"""seconds for the closing handshake"""
+
 log = structlog.get_logger()
 
 
@@ -81,6 +84,7 @@ class Account:
         self._clock = ServerClock(settings.clock)
         self._channel: Channel | None = None
         self._ended_by: ClientError | None = None
+        self._leaving = False
         self._state = trio.Event()
         self.receiver = Receiver(self.user_id, ledger, showing.emit, self._on_ingested)
         self.syncing = Syncing(
@@ -109,6 +113,11 @@ class Account:
     @property
     def status(self) -> LoginStatus:
         return self.machine.status
+
+    @property
+    def ended(self) -> bool:
+        """The server wants no more of this login: kicked, or its token is not taken."""
+        return self.machine.ended is not None
 
     async def until_connected(self) -> None:
         """Raises what ended the login before it ever connected."""
@@ -141,6 +150,7 @@ class Account:
 
     async def logout(self) -> None:
         """Tell the server, if it listens."""
+        self._leaving = True
         with trio.move_on_after(LOGOUT_PATIENCE):
             try:
                 request = push_pb2.DelUserPushTokenReq(
@@ -151,6 +161,13 @@ class Account:
                 log.debug("logout_not_told", reason=str(error))
         self.machine.logged_out()
         self._changed()
+
+    async def say_goodbye(self) -> None:
+        """Close the connection, if there is one, so that the server needn't find out."""
+        self._leaving = True
+        if self._channel is not None:
+            with trio.move_on_after(FAREWELL):
+                await self._channel.link.close()
 
     async def _keep_connected(self) -> None:
         while self.machine.ended is None:
@@ -177,6 +194,8 @@ class Account:
         if ended is not None:
             self._tell_end(ended, end)
             self._changed()
+            return False
+        if self._leaving:
             return False
         # What breaks the protocol once will do so again: that is no reason to hurry back.
         lost = stood and isinstance(end, NotConnected)

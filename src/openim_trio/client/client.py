@@ -62,13 +62,13 @@ class Client:
         return self._last_user
 
     async def login(self, user_id: str, token: str) -> None:
-        """Opens the user's local database and begins to connect.  It returns before there is a
-        connection; everything but what asks the server works from now on.
+        """Login.  Opens the user's local database and begins to connect; returns before there is
+        a connection.  Everything but what asks the server works from now on.
 
         Raises AlreadyLoggedIn, InvalidArgument, DatabaseInUse, DatabaseCorrupt, DatabaseTooNew,
         DatabaseError.
         """
-        if self._login is not None or self._logging_in:
+        if self._logging_in or (self._login is not None and not self._login.account.ended):
             raise AlreadyLoggedIn(f"{self._last_user} is logged in")
         if not user_id:
             raise InvalidArgument("user_id: must not be empty")
@@ -76,6 +76,7 @@ class Client:
             raise InvalidArgument("token: must not be empty")
         self._logging_in = True
         try:
+            await self._end_login()
             self._login = await self._nursery.start(self._live, Identity(user_id, token))
             self._last_user = user_id
         finally:
@@ -107,13 +108,17 @@ class Client:
         login.over.set()
 
     async def logout(self) -> None:
-        """Ends the login here and on the server, if it can be reached.  Sends that have no end yet
-        go on at the next login.  Raises NotLoggedIn."""
-        login = self._logged_in()
-        await login.account.logout()
-        login.scope.cancel()
-        await login.over.wait()
-        self._login = None
+        """Logout.  Ends the login here, and on the server if it can be reached.  Sends that have
+        no end yet go on at the next login.  Raises NotLoggedIn."""
+        await self._logged_in().account.logout()
+        await self._end_login()
+
+    async def _end_login(self) -> None:
+        """Here; the server is not told."""
+        login, self._login = self._login, None
+        if login is not None:
+            login.scope.cancel()
+            await login.over.wait()
 
     async def until_connected(self) -> None:
         """Until there is a connection.  Raises NotLoggedIn; TokenRefused when the server doesn't
@@ -145,6 +150,10 @@ class Client:
         finally:
             self._streams.remove(stream)
             stream.close()
+
+    async def say_goodbye(self) -> None:
+        if self._login is not None:
+            await self._login.account.say_goodbye()
 
     def end_streams(self) -> None:
         """No more events come."""
@@ -181,6 +190,7 @@ async def open_client(
         client = Client(settings, nursery, dial, threads=threads)
         try:
             yield client
+            await client.say_goodbye()
         except Exception as found:
             error = found  # raised below, not inside the group that a nursery makes of it
         finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 import attrs
+import structlog
 
 from openim_trio.client import notifications
 from openim_trio.client.database import conversations, messages
@@ -16,7 +17,10 @@ from openim_trio.client.events import (
     RecvCustomBusinessMessage,
 )
 from openim_trio.client.model import ReadReceipt, Revocation
+from openim_trio.domain.conversations import notification_pair, notification_twin
 from openim_trio.wire.proto import sdkws_pb2
+
+log = structlog.get_logger()
 
 
 @attrs.define
@@ -33,10 +37,22 @@ class Effects:
 
 
 def apply(
-    connection: sqlite3.Connection, message: sdkws_pb2.MsgData, own_user: str, done: Effects
+    connection: sqlite3.Connection,
+    where: str,
+    message: sdkws_pb2.MsgData,
+    own_user: str,
+    done: Effects,
 ) -> None:
-    """Idempotent.  Contents that this SDK does not know, or cannot read, do nothing."""
-    match notifications.parse(message):
+    """`where`: the conversation that it came in.  Idempotent.  Contents that this SDK does not
+    know, or cannot read, do nothing."""
+    effect = notifications.parse(message)
+    own = notification_pair(own_user, own_user)
+    for concerned in _conversations_of(effect):
+        if where not in (notification_twin(concerned), own):
+            # Servers may let people write into their notification conversations.
+            log.warning("notification_about_another_conversation", conversation_id=where)
+            return
+    match effect:
         case notifications.Revoked() as revoked:
             _revoke(connection, revoked, done)
         case notifications.Deleted(conversation_id=name, seqs=seqs):
@@ -56,6 +72,20 @@ def apply(
             done.refresh = True
         case notifications.Business(key=key, data=data):
             done.events.append(RecvCustomBusinessMessage(key=key, data=data))
+
+
+def _conversations_of(effect: notifications.Effect | None) -> tuple[str, ...]:
+    match effect:
+        case (
+            notifications.Revoked(conversation_id=name)
+            | notifications.Deleted(conversation_id=name)
+            | notifications.HasRead(conversation_id=name)
+        ):
+            return (name,)
+        case notifications.Cleared(conversation_ids=names):
+            return names
+        case _:
+            return ()
 
 
 def _revoke(connection: sqlite3.Connection, revoked: notifications.Revoked, done: Effects) -> None:

@@ -32,8 +32,6 @@ LARGEST_FRAME = 1 << 20
 """bytes, as the native SDKs"""
 WAITING_FRAMES = 16
 """read ahead; beyond them TCP pushes back"""
-FAREWELL = 2.0
-"""seconds for the closing handshake"""
 
 
 class LinkBroken(NotConnected):
@@ -66,6 +64,10 @@ class Link(Protocol):
         """Until the answer to it.  Raises LinkBroken."""
         ...
 
+    async def close(self) -> None:
+        """Say goodbye, and hear the server do the same."""
+        ...
+
 
 @attrs.frozen
 class Identity:
@@ -75,6 +77,7 @@ class Identity:
     token: str = attrs.field(repr=False)
 
 
+TcpStream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 Dial = Callable[[Settings, Identity], AbstractAsyncContextManager[Link]]
 
 
@@ -108,6 +111,9 @@ class WebSocketLink:
         except trio_websocket.ConnectionClosed as closed:
             raise _broken(closed) from None
 
+    async def close(self) -> None:
+        await self._socket.aclose()
+
 
 def _broken(closed: trio_websocket.ConnectionClosed) -> LinkBroken:
     code = int(closed.reason.code) if closed.reason else 0
@@ -117,10 +123,10 @@ def _broken(closed: trio_websocket.ConnectionClosed) -> LinkBroken:
 
 @asynccontextmanager
 async def dial(settings: Settings, identity: Identity) -> AsyncIterator[Link]:
-    """Leaving closes it; the body must raise nothing but cancellation.  Raises TokenRefused,
+    """Leaving cuts it; the body must raise nothing but cancellation.  Raises TokenRefused,
     ServerRefused, NotConnected, ProtocolError."""
     error: ClientError | None = None
-    stream: trio.abc.Stream | None = None
+    stream: TcpStream | None = None
     async with trio.open_nursery() as nursery:
         try:
             with trio.move_on_after(settings.connect_timeout) as limit:
@@ -132,22 +138,17 @@ async def dial(settings: Settings, identity: Identity) -> AsyncIterator[Link]:
             if limit.cancelled_caught:
                 error = NotConnected("the server did not answer the handshake in time")
             if error is None:
-                try:
-                    yield WebSocketLink(socket)
-                finally:
-                    with trio.move_on_after(FAREWELL, shield=True):
-                        await socket.aclose()
+                yield WebSocketLink(socket)
         finally:
             if stream is not None:
-                # Where the server said goodbye first, the socket is still open.
-                with trio.CancelScope(shield=True):
+                with trio.CancelScope(shield=True):  # closing a socket waits for nobody
                     await trio.aclose_forcefully(stream)
             nursery.cancel_scope.cancel()
     if error is not None:
         raise error
 
 
-async def _connect(address: str) -> trio.abc.Stream:
+async def _connect(address: str) -> TcpStream:
     url = urlsplit(address)
     host, secure = url.hostname or "", url.scheme == "wss"
     try:
@@ -161,7 +162,7 @@ async def _connect(address: str) -> trio.abc.Stream:
 
 
 async def _upgrade(
-    nursery: trio.Nursery, stream: trio.abc.Stream, request: tuple[str, str]
+    nursery: trio.Nursery, stream: TcpStream, request: tuple[str, str]
 ) -> trio_websocket.WebSocketConnection:
     try:
         return await trio_websocket.wrap_client_stream(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from openim_trio.client import history
 from openim_trio.client.account import Account
 from openim_trio.client.contents import Draft, message_data
 from openim_trio.client.conversation_ids import chat_with, parties
@@ -101,9 +102,7 @@ class Messages:
         before_seq = before.seq if before is not None else 0
         if before is not None and not before_seq:
             raise MessageHasNoSeq(f"{before.client_msg_id}: not known to be stored yet")
-        return await self._database.read(
-            lambda c: messages.page(c, conversation_id, before_seq, count)
-        )
+        return await history.page(self._account, conversation_id, before_seq, count)
 
     async def search(
         self,

@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import attrs
+import structlog
 import trio
 
 from openim_trio.client import effects
@@ -29,6 +30,8 @@ WAITING_PUSHES = 1_000
 """messages that wait to be stored; then the connection is read no further"""
 RETRY_EVERY = 5.0
 """seconds until a database that failed is tried again"""
+
+log = structlog.get_logger()
 
 Batch = Mapping[str, Sequence[sdkws_pb2.MsgData]]
 
@@ -82,8 +85,10 @@ class Receiver:
         stored: dict[str, list[sdkws_pb2.MsgData]] = {}
         passing: list[tuple[str, sdkws_pb2.MsgData]] = []
         for conversation_id, message in batch:
-            if message.seq:
+            if message.seq > 0:
                 stored.setdefault(conversation_id, []).append(message)
+            elif message.seq < 0:
+                log.warning("no_place", conversation_id=conversation_id)
             elif is_notification(conversation_id):
                 passing.append((conversation_id, message))
             else:
@@ -105,19 +110,22 @@ class Receiver:
         offline: bool,
         nothing_in: Iterable[tuple[str, SeqRange]] = (),
         passing: Iterable[tuple[str, sdkws_pb2.MsgData]] = (),
+        again: bool = False,
     ) -> None:
         """Store what is not held yet.  `nothing_in`: ranges that hold nothing for this user;
-        `passing`: notifications that are stored nowhere.  Raises DatabaseError."""
+        `passing`: notifications that are stored nowhere; `again`: also what counts as held without
+        having been read.  Raises DatabaseError."""
 
         def work(connection: sqlite3.Connection, draft: Draft) -> Ingested:
             done = Ingested()
             for conversation_id, found in arrived.items():
-                self._ingest_one(connection, draft, conversation_id, found, offline, done)
+                fresh = [m for m in found if again or not draft[conversation_id].holds(m.seq)]
+                self._ingest_one(connection, draft, conversation_id, fresh, offline, done)
             for conversation_id, gap in nothing_in:
                 draft.put(draft[conversation_id].hold_range(gap.first, gap.last))
                 done.stored.add(conversation_id)
-            for _, message in passing:
-                effects.apply(connection, message, self._user_id, done.effects)
+            for name, message in passing:
+                effects.apply(connection, name, message, self._user_id, done.effects)
             return done
 
         self._on_ingested(await self._ledger.commit(work))
@@ -127,18 +135,16 @@ class Receiver:
         connection: sqlite3.Connection,
         draft: Draft,
         conversation_id: str,
-        found: Sequence[sdkws_pb2.MsgData],
+        fresh: Sequence[sdkws_pb2.MsgData],
         offline: bool,
         done: Ingested,
     ) -> None:
-        position = draft[conversation_id]
-        fresh = [message for message in found if not position.holds(message.seq)]
         done.stored.add(conversation_id)
         if not fresh:
             return
         if is_notification(conversation_id):
             for message in fresh:
-                effects.apply(connection, message, self._user_id, done.effects)
+                effects.apply(connection, conversation_id, message, self._user_id, done.effects)
         else:
             if conversations.ensure(
                 connection, conversation_id, *parties(conversation_id, self._user_id)
@@ -152,4 +158,4 @@ class Receiver:
                 if stored.verdict is Verdict.OWN:
                     sends.settle(connection, stored.client_msg_id, sent=True)
                     done.met.append(by_seq[stored.seq])
-        draft.put(position.hold(message.seq for message in fresh))
+        draft.put(draft[conversation_id].hold(message.seq for message in fresh))

@@ -9,6 +9,7 @@ reports it as recovered and does not show it again.
 from __future__ import annotations
 
 import inspect
+import math
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -39,6 +40,8 @@ AT_ONCE = 20
 """messages handed over in one step: so many may be ambiguous after a crash"""
 WAITING_EVENTS = 10_000
 """beyond them the oldest are let go: all but messages and ends of sends can be read again"""
+CONVERSATIONS_EVERY = 0.1
+"""seconds: changes of conversations meanwhile are told together"""
 RETRY_EVERY = 5.0
 
 log = structlog.get_logger()
@@ -63,6 +66,7 @@ class Showing:
         self._new: set[str] = set()
         self._changed: set[str] = set()
         self._unread: int | None = None
+        self._conversations_due = 0.0
         self._wake = trio.Event()
 
     # -- what is to be told ------------------------------------------------------------------------
@@ -97,7 +101,9 @@ class Showing:
             while True:
                 try:
                     if not await self._step():
-                        await self._wake.wait()
+                        due = self._conversations_due if self._new or self._changed else math.inf
+                        with trio.move_on_at(due):
+                            await self._wake.wait()
                         self._wake = trio.Event()
                 except DatabaseError as error:
                     await self._tell(LocalDatabaseFailed(error=error, retry_in=RETRY_EVERY))
@@ -117,7 +123,8 @@ class Showing:
             await self._tell_ends()
         elif self._ready:
             await self._show_some(next(iter(self._ready)))
-        elif self._new or self._changed:
+        elif (self._new or self._changed) and trio.current_time() >= self._conversations_due:
+            self._conversations_due = trio.current_time() + CONVERSATIONS_EVERY
             await self._tell_conversations()
         elif self._counts or self._told:
             await self._count()
@@ -207,6 +214,8 @@ class Showing:
             await self._tell(TotalUnreadChanged(count=unread))
 
     async def _tell(self, event: Event) -> None:
+        # Before, not after: what a listener has seen is counted without a chance to be cancelled.
+        await trio.lowlevel.checkpoint()
         for listener in list(self._listeners):
             try:
                 result = getattr(listener, event.callback)(event)
@@ -216,7 +225,6 @@ class Showing:
                 log.exception("listener_failed", callback=event.callback)
         for stream in list(self._streams):
             await stream.give(event)
-        await trio.lowlevel.checkpoint()
 
     # -- counting ----------------------------------------------------------------------------------
 

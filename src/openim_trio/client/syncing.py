@@ -45,9 +45,12 @@ log = structlog.get_logger()
 
 @attrs.frozen
 class Wanted:
+    """`num`: of the range, the newest so many.  `whole`: it is a whole gap, asked for alone."""
+
     conversation_id: str
     range: SeqRange
     num: int
+    whole: bool = False
 
 
 class Syncing:
@@ -182,7 +185,7 @@ class Syncing:
             name = next(iter(self._alone))
             del self._alone[name]
             gap = self._ledger[name].next_missing_ascending(1 << 62)
-            return [Wanted(name, gap, self._settings.page)] if gap else self._plan()
+            return [Wanted(name, gap, self._settings.page, whole=True)] if gap else self._plan()
         new = [name for name in self._behind if name not in self._glanced]
         wanted: list[Wanted] = []
         room = self._settings.page
@@ -218,8 +221,9 @@ class Syncing:
         for item in wanted:
             self._glanced.add(item.conversation_id)
             if item.conversation_id not in arrived:
-                if len(wanted) == 1:
-                    # Asked alone it would have come: there is nothing there for this user.
+                if item.whole:
+                    # Of a gap asked for alone something would have come: nothing of it is there
+                    # for this user.
                     nothing.append((item.conversation_id, item.range))
                 else:
                     self._alone[item.conversation_id] = None

@@ -1,0 +1,58 @@
+"""Pages of history: from the local database, and from the server what it lacks.
+
+A sync leaves out what is older than `Settings.history_limit`, and may still be on its way.
+"""
+
+from __future__ import annotations
+
+from openim_trio.client.account import Account
+from openim_trio.client.database import messages, slots
+from openim_trio.client.errors import NotConnected, ServerRefused
+from openim_trio.client.model import Message
+from openim_trio.wire.identifiers import Req
+from openim_trio.wire.proto import sdkws_pb2
+
+MOST_BLOCKS = 5
+"""looked at for one page; more than one only where messages in a row were deleted"""
+
+
+async def page(
+    account: Account, conversation_id: str, before_seq: int, count: int
+) -> list[Message]:
+    """Raises DatabaseError.  Without a connection, or when the server refuses: what is here."""
+    database = account.ledger.database
+    last = before_seq - 1 if before_seq else account.ledger[conversation_id].head
+    for _ in range(MOST_BLOCKS):
+        first = max(1, last - count + 1)
+        if not await _holds(account, conversation_id, first, last):
+            try:
+                await _pull(account, conversation_id, first, last)
+            except (NotConnected, ServerRefused):
+                break
+        found = await database.read(
+            lambda connection: messages.page(connection, conversation_id, before_seq, count)
+        )
+        if len(found) >= count or first == 1:
+            return found
+        last = first - 1
+    return await database.read(
+        lambda connection: messages.page(connection, conversation_id, before_seq, count)
+    )
+
+
+async def _holds(account: Account, conversation_id: str, first: int, last: int) -> bool:
+    held = await account.ledger.database.read(
+        lambda connection: slots.count(connection, conversation_id, first, last)
+    )
+    return held == last - first + 1
+
+
+async def _pull(account: Account, conversation_id: str, first: int, last: int) -> None:
+    request = sdkws_pb2.PullMessageBySeqsReq(userID=account.user_id)
+    request.seqRanges.add(
+        conversationID=conversation_id, begin=first, end=last, num=last - first + 1
+    )
+    answer = await account.channel().call(Req.PULL_RANGES, request, sdkws_pb2.PullMessageBySeqsResp)
+    found = answer.msgs[conversation_id].Msgs if conversation_id in answer.msgs else ()
+    inside = [message for message in found if first <= message.seq <= last]
+    await account.receiver.ingest({conversation_id: inside}, offline=True, again=True)
