@@ -8,6 +8,7 @@ from base64 import urlsafe_b64encode
 import attrs
 import pytest
 import trio
+import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,6 +26,9 @@ from openim_trio.gateway.machines.receive import (
 from openim_trio.gateway.machines.retry import Unacknowledged
 from openim_trio.gateway.session import Session
 from openim_trio.services.clock import now_ms
+from openim_trio.services.control import user_channel
+from openim_trio.wire import bus_message
+from openim_trio.wire.bus_message import BusKind, BusMessage
 from openim_trio.wire.envelope import JSON, Encoding, Request
 from openim_trio.wire.frames import Message
 from openim_trio.wire.identifiers import Req
@@ -315,8 +319,23 @@ async def test_an_acknowledgement_in_the_last_moment_counts(world: World) -> Non
         opened = only_session(served)
         opened.sweep(trio.current_time() + Unacknowledged.ACK_WAIT)  # the row is being read
         opened._on_acknowledgement(Acknowledgement((("si_a_b", row.seq),)))
+        await trio.testing.wait_all_tasks_blocked()
+        assert served.services.requests == ["rows si_a_b 1-1"]
         world.say(text_message("a", "b"))
         assert (await b.next_push())[1].seq == 2
+
+
+async def test_a_given_up_message_behind_it_hides_nothing(world: World) -> None:
+    async with serving(world, GatewayConfig()) as served, connected(served.port, ours("b")) as b:
+        world.say(text_message("a", "b"))
+        await b.next_push()
+        tombstone = BusMessage(BusKind.TOMBSTONE, "si_a_b", 2)
+        world.broker.publish(user_channel("b"), bus_message.encode(tombstone))
+        await trio.testing.wait_all_tasks_blocked()
+        opened = only_session(served)
+        assert opened.positions.get("si_a_b") == 2
+        opened.sweep(trio.current_time() + Unacknowledged.ACK_WAIT)
+        assert (await b.next_push())[1].seq == 1
 
 
 async def test_more_than_can_be_remembered_ends_the_connection(
