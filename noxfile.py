@@ -109,3 +109,11 @@ def stress(session: nox.Session) -> None:
     """`nox -s stress -- --connections 1000 …`: load against a server that it starts itself."""
     install_engines(session, "dev")
     session.run("python", "-m", "stress.load", *session.posargs)
+
+
+@nox.session
+def reliability(session: nox.Session) -> None:
+    """`nox -s reliability -- --quick …`: many clients, everything that can break, and a comparison
+    of every message at the end."""
+    install_engines(session, "dev")
+    session.run("python", "-m", "stress.reliability", *session.posargs)
