@@ -108,6 +108,24 @@ async def test_a_damaged_file_is_left_as_it_is(
         assert await database.read(sends.pending) == []
 
 
+async def test_what_a_crash_left_beside_a_damaged_file_stays(tmp_path: Path) -> None:
+    path, left = tmp_path / "a.db", tmp_path / "left.db"
+    await filled(path)
+    place = root_page(path, "messages")
+    async with Database.open(path) as database:
+        await database.write(lambda connection: sends.queue(connection, pending_send("last")))
+        shutil.copy(path, left)
+        shutil.copy(f"{path}-wal", f"{left}-wal")
+    flip(left, place, place + PAGE)
+    files = [left, left.with_name("left.db-wal")]
+    before = [file.read_bytes() for file in files]
+    with pytest.raises(DatabaseCorrupt):
+        async with Database.open(left):
+            pass
+    assert [file.read_bytes() for file in files] == before
+    assert rescue_sends(left)[-1].client_msg_id == "last"
+
+
 async def test_the_suggested_name_is_free(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     for name in ("a.db", "a.db.damaged", "a.db.damaged-2"):
@@ -295,18 +313,6 @@ async def test_sends_on_both_sides_of_a_damaged_page_are_rescued(tmp_path: Path)
     assert [send for send in expected if send in rescued] == rescued
     assert expected[0] in rescued
     assert expected[-1] in rescued
-
-
-async def test_sends_in_a_write_ahead_log_that_was_moved_along_are_rescued(tmp_path: Path) -> None:
-    path = tmp_path / "a.db"
-    await filled(path)
-    aside = tmp_path / "aside.db"
-    async with Database.open(path) as database:
-        await database.write(lambda connection: sends.queue(connection, pending_send("last")))
-        shutil.copy(path, aside)
-        shutil.copy(f"{path}-wal", f"{aside}-wal")
-    flip_page(aside, "messages")
-    assert rescue_sends(aside)[-1].client_msg_id == "last"
 
 
 def test_nothing_to_rescue(tmp_path: Path) -> None:

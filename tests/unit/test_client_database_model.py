@@ -82,7 +82,7 @@ STEP = st.one_of(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(st.lists(STEP, max_size=14))
 def test_messages_are_what_the_model_says(steps: list[tuple[str, object]]) -> None:
     model = Model()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openim_trio.client.database import lists, messages, positions, sends
@@ -132,6 +132,7 @@ POSITION = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(POSITION, max_size=4), max_size=6))
 def test_positions_are_loaded_as_they_were_saved_last(saved: list[list[Position]]) -> None:
     expected: dict[str, Position] = {}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import deque
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -15,8 +17,6 @@ from openim_trio.client.database import database as database_module
 from openim_trio.client.database import lists
 from openim_trio.client.database.database import Database
 from openim_trio.client.errors import DatabaseError, DatabaseFull, InvalidArgument
-
-Start = Callable[[str], Awaitable[trio.CancelScope]]
 
 
 @pytest.fixture
@@ -211,6 +211,24 @@ async def test_a_cancelled_leader_finishes(database: Database) -> None:
         busy.let_go()
     assert writers.outcome == {"leader": "done", "follower": "done"}
     assert await names(database) == {"follower"}
+
+
+@pytest.mark.parametrize("threads", [True, False], ids=["threads", "inline"])
+async def test_a_leader_cancelled_before_it_has_begun_finishes(
+    tmp_path: Path, threads: bool
+) -> None:
+    class CancelledOnceQueued(deque[Any]):
+        def append(self, write: object) -> None:
+            super().append(write)
+            scope.cancel()
+
+    async with Database.open(tmp_path / "a.db", threads=threads) as database:
+        database._waiting = CancelledOnceQueued()
+        with trio.CancelScope() as scope:
+            await database.write(lambda connection: lists.put(connection, "a", ""))
+        assert not scope.cancelled_caught
+        await database.write(lambda connection: lists.put(connection, "b", ""))
+        assert await names(database) == {"a", "b"}
 
 
 async def test_a_follower_cancelled_in_time_writes_nothing(database: Database) -> None:

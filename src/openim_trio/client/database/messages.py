@@ -254,7 +254,7 @@ def _store_one(
         # Only what was queued here has no seq.
         rows.rewrite(connection, twin[0], data, kind=kind, status=status)
         return Verdict.PLACEHOLDER if gone else Verdict.OWN
-    if twin is not None and not gone:
+    if twin is not None:
         kind, status = Kind.DUPLICATE, MessageStatus.DELETED
     rows.insert(
         connection,

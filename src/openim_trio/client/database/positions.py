@@ -40,8 +40,6 @@ def save(connection: sqlite3.Connection, positions: Iterable[Position]) -> None:
             connection.execute("SELECT first, last FROM gaps WHERE conversation = ?", (name,))
         )
         new = {(gap.first, gap.last) for gap in position.gaps}
-        if old == new:
-            continue
         connection.executemany(
             "DELETE FROM gaps WHERE conversation = ? AND first = ?",
             [(name, first) for first, _ in old - new],
