@@ -105,9 +105,10 @@ def test_the_latest(connection: sqlite3.Connection) -> None:
     assert latest() == "failed later"
     queue(connection, "on its way", send_time=400)  # this device's clock is behind
     queue(connection, "too", send_time=300)
-    queue(connection, "failed first", send_time=350)
-    messages.set_status(connection, OWN, "failed first", MessageStatus.FAILED)
-    assert latest() == "too"
+    queue(connection, "refused", send_time=9_500)
+    messages.set_status(connection, OWN, "refused", MessageStatus.FAILED)
+    assert latest() == "too"  # the others have not got their places yet
+    messages.remove_unsent(connection, OWN, "refused")
     messages.acknowledge(connection, OWN, "too", "s", 1_500)
     assert latest() == "too"  # its place is not known yet, but it has one at the end
     store(connection, text_message(3, OWN, "on its way"), text_message(4, OWN, "too"))
