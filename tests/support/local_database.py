@@ -109,12 +109,13 @@ def plans(connection: sqlite3.Connection, work: Callable[[], object]) -> list[st
 
 @contextmanager
 def python_process(code: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
-    """Another process that runs `code`, with pipes; killed at the end."""
+    """Another process that runs `code`, which may import `tests`, with pipes; killed at the end."""
     process = subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        cwd=Path(__file__).parents[2],
     )
     try:
         yield process

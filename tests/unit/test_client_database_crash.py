@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-import pytest
 import trio
 
 from openim_trio.client.database import messages, positions, sends
@@ -67,10 +66,7 @@ def facts(connection: sqlite3.Connection) -> dict[str, set[int]]:
     }
 
 
-async def test_what_was_reported_is_there_and_nothing_half(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+async def test_what_was_reported_is_there_and_nothing_half(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     reported: set[int] = set()
     last = 0
