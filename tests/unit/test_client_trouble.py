@@ -41,6 +41,7 @@ from openim_trio.client.events import (
     UserTokenExpired,
     UserTokenInvalid,
 )
+from openim_trio.client.sending import Sending
 from openim_trio.wire.envelope import Response
 from openim_trio.wire.identifiers import Req
 from openim_trio.wire.proto import extension_pb2, msg_pb2, sdkws_pb2
@@ -197,6 +198,28 @@ async def test_a_request_without_an_answer_ends_the_connection(
         server.on_send = ScriptedServer().on_send
         await client.messages.outcome(said.client_msg_id)
         assert [m.clientMsgID for m in server.sends()] == [said.client_msg_id] * len(server.sends())
+
+
+async def test_a_connection_that_ends_while_a_send_is_being_stamped(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = ScriptedServer()
+    stamp = Sending._stamp
+    cuts = iter((True, False))
+
+    async def stamp_and_cut(self: Sending, unstamped: Any) -> Any:
+        stamped = await stamp(self, unstamped)
+        if next(cuts, False):
+            server.links[-1].cut()
+            await trio.sleep(0.01)
+        return stamped
+
+    monkeypatch.setattr(Sending, "_stamp", stamp_and_cut)
+    async with logged_in(server, tmp_path) as (client, _):
+        said = await client.messages.send(contents.text("hello"), to="bob")
+        await client.messages.outcome(said.client_msg_id)
+        assert len(server.links) == 2
+        assert len(server.sends()) == 1
 
 
 messages = st.builds(

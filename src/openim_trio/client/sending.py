@@ -207,31 +207,33 @@ class Sending:
         if channel is None or channel.over:
             return
         transmissions = self._outgoing.take(trio.current_time())
-        stamps = {t.client_msg_id: self._clock.now() for t in transmissions if t.needs_stamp}
-        if stamps:
-            stamped = {
-                t.client_msg_id: _stamped(t.data, stamps[t.client_msg_id])
-                for t in transmissions
-                if t.needs_stamp
-            }
-            await self._stamp(stamps, stamped)
-        else:
-            stamped = {}
+        unstamped = {t.client_msg_id: t.data for t in transmissions if t.needs_stamp}
+        stamped = await self._stamp(unstamped) if unstamped else {}
+        if channel.over or channel is not self._channel:
+            return  # it ended meanwhile; `detach` has taken back what was under way
         for t in transmissions:
-            data = stamped.get(t.client_msg_id, t.data)
-            channel.nursery.start_soon(self._ask, channel, t, data)
+            if not t.needs_stamp or t.client_msg_id in stamped:
+                data = stamped.get(t.client_msg_id, t.data)
+                channel.nursery.start_soon(self._ask, channel, t, data)
 
-    async def _stamp(self, stamps: Mapping[str, int], stamped: Mapping[str, bytes]) -> None:
-        """createTime is part of a send's identity: it is kept before it is used."""
+    async def _stamp(self, unstamped: Mapping[str, bytes]) -> dict[str, bytes]:
+        """createTime is part of a send's identity: it is kept before it is used.  Returns those
+        that are to be transmitted, with it."""
+        now = self._clock.now()
+        times = dict.fromkeys(unstamped, now)
         try:
             with trio.CancelScope(shield=True):
-                await self._database.write(lambda connection: sends.stamp(connection, stamps))
+                await self._database.write(
+                    lambda connection: sends.stamp(connection, times), durable=True
+                )
         except DatabaseError:
-            for client_msg_id in stamps:
+            for client_msg_id in unstamped:
                 self._outgoing.unsent(client_msg_id)
             raise
-        for client_msg_id, data in stamped.items():
-            self._outgoing.stamped(client_msg_id, stamps[client_msg_id], data)
+        stamped = {name: _stamped(data, now) for name, data in unstamped.items()}
+        return {
+            name: data for name, data in stamped.items() if self._outgoing.stamped(name, now, data)
+        }
 
     async def _ask(self, channel: Channel, t: Transmission, data: bytes) -> None:
         """One transmission and its answer.  No answer: the connection ends, `detach` knows."""
