@@ -36,6 +36,7 @@ from openim_trio.client.events import (
     LocalDatabaseFailed,
     MessageFailed,
     MessageSent,
+    MessagesRecovered,
     MessageUnknown,
     SyncServerFinish,
     UserTokenExpired,
@@ -363,6 +364,41 @@ async def test_a_refusal_of_the_only_attempt_is_its_end(
         assert failed.message.client_msg_id == said.client_msg_id
         await client.messages.forget_failed(said.client_msg_id)
         assert not await client.messages.history("sg_g")
+
+
+# -- leaving -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", [1, 7, 30])
+async def test_leaving_in_order_leaves_nothing_ambiguous(
+    page: int, tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    server = ScriptedServer()
+    shown: list[int] = []
+    for life in range(60):
+        server.rows[CONVERSATION] = [row("bob", "alice", seq) for seq in range(1, 3 * life + 2)]
+        async with logged_in(server, tmp_path, page=page) as (_, diary):
+            while len(diary.received) < life % 4 and len(shown) + len(diary.received) < 3 * life:
+                await trio.lowlevel.checkpoint()
+            for _ in range(life % 7):
+                await trio.lowlevel.checkpoint()
+        assert not diary.of(MessagesRecovered)
+        shown += [message.seq for message in diary.received]
+    async with logged_in(server, tmp_path, page=page) as (_, diary):
+        await diary.until(lambda: len(shown) + len(diary.received) == 178)
+        shown += [message.seq for message in diary.received]
+    assert shown == list(range(1, 179))
+
+
+async def test_what_is_sent_at_once_after_a_login_is_queued_once(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    server = ScriptedServer()
+    for _ in range(5):
+        async with logged_in(server, tmp_path) as (client, _):
+            await client.messages.send(contents.text("hello"), to="bob")
+    async with logged_in(server, tmp_path) as (client, diary):
+        await diary.until(lambda: len({m.clientMsgID for m in server.sends()}) == 5)
 
 
 # -- disks -----------------------------------------------------------------------------------------

@@ -138,10 +138,13 @@ class Account:
 
     # -- life --------------------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """Until cancelled.  Sends and what there is to show outlive connections."""
+    async def prepare(self) -> None:
+        """What an earlier life left; before anything else is asked of this one."""
         await self.sending.restore()
         await self.showing.recover()
+
+    async def run(self) -> None:
+        """Until cancelled.  Sends and what there is to show outlive connections."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.showing.run)
             nursery.start_soon(self.receiver.store_pushes)

@@ -101,6 +101,7 @@ class Client:
                 random.Random(),
                 threads=self._threads,
             ) as account:
+                await account.prepare()
                 with trio.CancelScope() as scope:
                     login = _Login(account, scope)
                     task_status.started(login)

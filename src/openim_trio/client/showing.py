@@ -117,6 +117,7 @@ class Showing:
 
     async def _step(self) -> bool:
         """One thing after the other; False: there is nothing to do."""
+        await trio.lowlevel.checkpoint()
         if self._events:
             await self._tell(self._events.popleft())
         elif self._ends:
@@ -157,21 +158,23 @@ class Showing:
             draft.put(handed if found else handed.count_shown(upto))
 
         await self._commit_or_keep(hand_over, counts, told)
-        await self._show(name, found, upto)
+        await self._show(name, found, position.handed, upto)
         if self._ledger[name].complete <= upto:
             self._ready.pop(name, None)
 
-    async def _show(self, name: str, found: Sequence[Message], upto: int) -> None:
-        shown = 0
+    async def _show(self, name: str, found: Sequence[Message], before: int, upto: int) -> None:
+        started = shown = before
         try:
             for message in found:
+                # Here it may be cancelled; what a listener has seen is counted without a chance
+                # to be.
+                await trio.lowlevel.checkpoint()
                 started = message.seq
                 await self._tell(RecvNewMessage(message=message))
                 shown = message.seq
         except BaseException:
             # Only the one that was being shown is ambiguous: take the others back.
-            if shown:
-                self._counts[name] = shown
+            self._counts[name] = shown
             with trio.CancelScope(shield=True):
                 await self._ledger.commit(
                     lambda _, draft: draft.put(attrs.evolve(draft[name], handed=started))
@@ -187,6 +190,7 @@ class Showing:
 
     async def _tell_ends(self) -> None:
         while self._ends:
+            await trio.lowlevel.checkpoint()
             end = self._ends.popleft()
             await self._tell(end)
             self._told.append(end.message.client_msg_id)
@@ -214,8 +218,6 @@ class Showing:
             await self._tell(TotalUnreadChanged(count=unread))
 
     async def _tell(self, event: Event) -> None:
-        # Before, not after: what a listener has seen is counted without a chance to be cancelled.
-        await trio.lowlevel.checkpoint()
         for listener in list(self._listeners):
             try:
                 result = getattr(listener, event.callback)(event)
