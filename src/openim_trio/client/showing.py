@@ -175,13 +175,20 @@ class Showing:
         except BaseException:
             # Only the one that was being shown is ambiguous: take the others back.
             self._counts[name] = shown
-            with trio.CancelScope(shield=True):
-                await self._ledger.commit(
-                    lambda _, draft: draft.put(attrs.evolve(draft[name], handed=started))
-                )
+            await self._take_back(name, started)
             raise
         if found:
             self._counts[name] = upto
+
+    async def _take_back(self, name: str, handed: int) -> None:
+        """Nothing behind `handed` was given to the application."""
+        with trio.CancelScope(shield=True):
+            try:
+                await self._ledger.commit(
+                    lambda _, draft: draft.put(attrs.evolve(draft[name], handed=handed))
+                )
+            except DatabaseError as error:
+                log.warning("handed_over_not_taken_back", reason=str(error))
 
     async def _read_to_show(self, name: str, after: int, upto: int, limit: int) -> list[Message]:
         return await self._ledger.database.read(
