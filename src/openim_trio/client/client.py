@@ -34,12 +34,19 @@ class Client:
     """Made by `open_client`.  One user at a time; log out before the next login."""
 
     def __init__(
-        self, settings: Settings, nursery: trio.Nursery, dial: Dial, *, threads: bool
+        self,
+        settings: Settings,
+        nursery: trio.Nursery,
+        dial: Dial,
+        *,
+        threads: bool,
+        rng: random.Random,
     ) -> None:
         self.settings = settings
         self._nursery = nursery
         self._dial = dial
         self._threads = threads
+        self._rng = rng
         self._listeners: list[Listener] = []
         self._streams: list[EventStream] = []
         self._login: _Login | None = None
@@ -98,7 +105,7 @@ class Client:
                 self._dial,
                 self._listeners,
                 self._streams,
-                random.Random(),
+                self._rng,
                 threads=self._threads,
             ) as account:
                 await account.prepare()
@@ -179,16 +186,21 @@ class Client:
 
 @asynccontextmanager
 async def open_client(
-    settings: Settings, *, dial: Dial = dial, threads: bool = True
+    settings: Settings,
+    *,
+    dial: Dial = dial,
+    threads: bool = True,
+    rng: random.Random | None = None,
 ) -> AsyncIterator[Client]:
     """InitSDK.  Leaving ends the login in order: what was shown is counted, sends wait in the
     database.
 
-    `dial` and `threads` are for simulations: another network, and a database that uses no threads.
+    `dial`, `threads` and `rng` are for simulations: another network, a database that uses no
+    threads, and the chance that spreads retries.
     """
     error: Exception | None = None
     async with trio.open_nursery() as nursery:
-        client = Client(settings, nursery, dial, threads=threads)
+        client = Client(settings, nursery, dial, threads=threads, rng=rng or random.Random())
         try:
             yield client
             await client.say_goodbye()
