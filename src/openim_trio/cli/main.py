@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from openim_trio import __version__
+from openim_trio.cli.chat import chat
 from openim_trio.config.load import ConfigError, Flags, Loaded, load
 from openim_trio.config.settings import SECRET_KEYS
 from openim_trio.config.show import show
@@ -104,6 +105,9 @@ def config_check(path: Path | None, others: tuple[str, ...], **given: str | None
     """Exit 0 if the server would start with these settings, else 2."""
     _load(path, others, given)
     click.echo("the configuration is good")
+
+
+main.add_command(chat)
 
 
 @main.command()

@@ -11,8 +11,8 @@ import attrs
 from openim_trio.config.settings import all_settings, sections
 
 VARIABLE_PREFIX = "OPENIM_TRIO_"
-RESERVED_VARIABLES = frozenset({"OPENIM_TRIO_CONFIG"})
-"""Not a setting: the path of the file."""
+RESERVED_VARIABLES = frozenset({"OPENIM_TRIO_CONFIG", "OPENIM_TRIO_CHAT_TOKEN"})
+"""No settings: the path of the file, and a user's token for `openim-trio chat`."""
 
 
 class SourceError(Exception):
