@@ -54,8 +54,10 @@ class Breaker:
         self._clock = clock
         self._all_over = trio.Event()
 
-    async def run(self, faults: Sequence[Fault]) -> None:
-        """All, in order."""
+    async def run(self, faults: Sequence[Fault], first_after: float) -> None:
+        """All, in order; not before everybody is there."""
+        if faults:
+            await trio.sleep(first_after)
         async with trio.open_nursery() as nursery:
             for fault in faults:
                 while self.current and not fault.overlaps:
@@ -146,7 +148,7 @@ class Breaker:
         port = await _in_thread(mongo.freeze_primary)
         elected = trio.current_time() - began
         try:
-            await trio.sleep(fault.seconds - elected)
+            await trio.sleep(max(0.0, fault.seconds - elected))
         finally:
             mongo.thaw(port)
         return f"{port}, another after {elected:.1f} s"

@@ -10,7 +10,7 @@ from openim_trio.client import Settings
 from openim_trio.client.settings import wall_clock_ms
 from stress.reliability.schedule import Part
 
-SILENCE, PING, FIRST_WAIT, LONGEST_WAIT = 30.0, 24.0, 0.5, 16.0
+SILENCE, PING, CONNECT, FIRST_WAIT, LONGEST_WAIT = 30.0, 24.0, 15.0, 0.5, 16.0
 """seconds; the client's own defaults"""
 
 
@@ -49,6 +49,7 @@ class Plan(msgspec.Struct, frozen=True):
             send_deadline=part.deadline,
             silence_limit=SILENCE * self.hurry,
             ping_interval=PING * self.hurry,
+            connect_timeout=CONNECT * self.hurry,
             first_wait=FIRST_WAIT * self.hurry,
             longest_wait=LONGEST_WAIT * self.hurry,
             clock=lambda: wall_clock_ms() + part.clock_ms,

@@ -63,7 +63,7 @@ async def run(
 ) -> Result:
     """`directory`: empty; databases, journals and logs stay in it.  `show` is called every TICK."""
     parts = cast(settings)
-    schedule = faults.drawn(settings.seed, settings.kinds, settings.rounds, settings.scale)
+    schedule = faults.drawn(settings.seed, settings.kinds, settings.rounds, settings.fault_scale)
     members = settings.mongo_members
     with installation(directory, workers=settings.workers, members=members) as site:
         with _proxy(site.ports[0]) as ports:
@@ -74,7 +74,7 @@ async def run(
             try:
                 watch.crowd.start(plans)
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(breaker.run, schedule)
+                    nursery.start_soon(breaker.run, schedule, settings.seconds_to_come)
                     await watch.until_talked(breaker)
                     nursery.cancel_scope.cancel()
                 await watch.until_settled(breaker)
@@ -155,7 +155,8 @@ def interval(settings: Settings, parts: Sequence[Part], schedule: Sequence[Fault
     """Seconds between two letters of one person; 0: as fast as the loop goes."""
     rate = settings.rate
     if not rate and schedule:
-        rate = settings.messages / (faults.planned_seconds(schedule) + EACH_FAULT * len(schedule))
+        planned = faults.planned_seconds(schedule) + EACH_FAULT * len(schedule)
+        rate = settings.messages / (settings.seconds_to_come + planned)
     senders = sum(part.letters > 0 for part in parts)
     return senders / rate if rate else 0.0
 

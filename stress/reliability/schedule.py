@@ -11,8 +11,8 @@ from stress.reliability.chance import rng
 from stress.reliability.settings import Settings
 
 HOUR_MS = 3_600_000
-PATIENT, IMPATIENT = 300.0, 8.0
-"""seconds until a client gives a send up; one sender in four is impatient"""
+PATIENT, IMPATIENT, SHORTEST_DEADLINE = 300.0, 8.0, 1.0
+"""seconds until a client gives a send up; one sender in four is impatient, which is scaled"""
 LONGEST_PADDING = 200
 
 
@@ -69,6 +69,7 @@ def cast(settings: Settings) -> list[Part]:
     each, more = divmod(settings.messages, len(senders))
     letters = {user: each + (at < more) for at, user in enumerate(senders)}
     impatient = set(chance.sample(senders, len(senders) // 4))
+    impatience = max(SHORTEST_DEADLINE, IMPATIENT * settings.scale)
     clocks = [chance.choice((-HOUR_MS, 0, HOUR_MS)) for _ in users]
     return [
         Part(
@@ -77,7 +78,7 @@ def cast(settings: Settings) -> list[Part]:
             letters=letters.get(user, 0),
             starts_after=chance.uniform(0, settings.seconds_to_come),
             clock_ms=clocks[at] if settings.clocks_are_wrong else 0,
-            deadline=IMPATIENT if user in impatient else PATIENT,
+            deadline=impatience if user in impatient else PATIENT,
         )
         for at, user in enumerate(users)
     ]

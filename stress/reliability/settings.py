@@ -7,6 +7,7 @@ import attrs
 from stress.reliability.faults import CLOCK, Kind, timed
 
 MOST_SECONDS_TO_COME = 60.0
+SHORTEST_FAULT_SCALE = 0.1
 
 
 @attrs.frozen(kw_only=True)
@@ -52,6 +53,11 @@ class Settings:
     def seconds_to_come(self) -> float:
         """Within which everybody logs in for the first time."""
         return MOST_SECONDS_TO_COME * self.scale
+
+    @property
+    def fault_scale(self) -> float:
+        """However short the rest is, a fault has to be noticed."""
+        return max(SHORTEST_FAULT_SCALE, self.scale)
 
     @property
     def mongo_members(self) -> int:
