@@ -8,19 +8,22 @@ from pathlib import Path
 import pytest
 
 from openim_trio.client import LoginStatus, MessageStatus, contents, open_client
-from openim_trio.client.errors import AlreadyLoggedIn, NotLoggedIn
+from openim_trio.client.errors import AlreadyLoggedIn, NotLoggedIn, ProtocolError, TokenRefused
 from openim_trio.client.events import (
+    ConnectFailed,
     ConnectSuccess,
     ConversationChanged,
+    KickedOffline,
     MessageSent,
     NewConversation,
     NewRecvMessageRevoked,
     RecvC2CReadReceipt,
     RecvOnlineOnlyMessage,
     SyncServerFinish,
+    UserTokenInvalid,
 )
 from openim_trio.config.model import MongoConfig, RedisConfig
-from tests.support.sdk import People, people_of
+from tests.support.sdk import Diary, People, people_of
 from tests.support.serving import serving, serving_config
 
 
@@ -235,3 +238,43 @@ async def test_another_device_of_the_same_user(people: People) -> None:
             ConversationChanged,
             lambda e: any(c.unread == 0 and c.max_seq == 2 for c in e.conversations),
         )
+
+
+async def test_tokens_that_the_server_refuses(people: People) -> None:
+    await people.token("alice")
+    async with open_client(people.settings()) as client:
+        diary = Diary()
+        client.listen(diary)
+        await client.login("alice", "no-token")
+        with pytest.raises(TokenRefused):
+            await client.until_connected()
+        await diary.wait_for(UserTokenInvalid)
+        assert client.login_status is LoginStatus.LOGIN_FAILED
+        await client.login("alice", people.tokens["alice"])
+        await client.until_connected()
+
+
+async def test_another_login_displaces_this_one(people: People) -> None:
+    async with people.online("alice") as alice:
+        old = people.tokens.pop("alice")
+        await people.token("alice")
+        other = People(people.serving, people.directory / "other", people.admin, people.tokens)
+        async with other.online("alice") as newer:
+            await alice.diary.wait_for(KickedOffline)
+            assert alice.client.login_status is LoginStatus.LOGGED_OUT
+            await alice.client.login("alice", old)
+            with pytest.raises(TokenRefused) as caught:
+                await alice.client.until_connected()
+            assert caught.value.code == 1506
+            assert newer.client.login_status is LoginStatus.LOGGED_IN
+
+
+async def test_a_port_that_speaks_something_else(people: People) -> None:
+    token = await people.token("alice")
+    rest = people.settings(ws_address=f"ws://127.0.0.1:{people.serving.api_port}")
+    async with open_client(rest) as client:
+        diary = Diary()
+        client.listen(diary)
+        await client.login("alice", token)
+        failed = await diary.wait_for(ConnectFailed)
+        assert isinstance(failed.error, ProtocolError)

@@ -127,23 +127,29 @@ async def dial(settings: Settings, identity: Identity) -> AsyncIterator[Link]:
     ServerRefused, NotConnected, ProtocolError."""
     error: ClientError | None = None
     stream: TcpStream | None = None
-    async with trio.open_nursery() as nursery:
-        try:
-            with trio.move_on_after(settings.connect_timeout) as limit:
-                try:
-                    stream = await _connect(settings.ws_address)
-                    socket = await _upgrade(nursery, stream, _request(settings, identity))
-                except ClientError as found:
-                    error = found
-            if limit.cancelled_caught:
-                error = NotConnected("the server did not answer the handshake in time")
-            if error is None:
-                yield WebSocketLink(socket)
-        finally:
-            if stream is not None:
-                with trio.CancelScope(shield=True):  # closing a socket waits for nobody
-                    await trio.aclose_forcefully(stream)
-            nursery.cancel_scope.cancel()
+    try:
+        async with trio.open_nursery() as nursery:
+            try:
+                with trio.move_on_after(settings.connect_timeout) as limit:
+                    try:
+                        stream = await _connect(settings.ws_address)
+                        socket = await _upgrade(nursery, stream, _request(settings, identity))
+                    except ClientError as found:
+                        error = found
+                if limit.cancelled_caught:
+                    error = NotConnected("the server did not answer the handshake in time")
+                if error is None:
+                    yield WebSocketLink(socket)
+            finally:
+                if stream is not None:
+                    with trio.CancelScope(shield=True):  # closing a socket waits for nobody
+                        await trio.aclose_forcefully(stream)
+                nursery.cancel_scope.cancel()
+    except* trio_websocket.ConnectionRejected as group:
+        # The library's reading task raises it.
+        [rejected] = group.exceptions
+        assert isinstance(rejected, trio_websocket.ConnectionRejected)
+        error = refusal(rejected.status_code, rejected.body or b"")
     if error is not None:
         raise error
 
@@ -173,8 +179,6 @@ async def _upgrade(
             max_message_size=LARGEST_FRAME,
             receive_buffer_size=65_536,
         )
-    except trio_websocket.ConnectionRejected as rejected:
-        raise refusal(rejected.status_code, rejected.body or b"") from None
     except (trio_websocket.HandshakeError, trio_websocket.ConnectionClosed) as error:
         raise NotConnected(f"the handshake failed: {type(error).__name__}") from None
     except (OSError, trio.BrokenResourceError, ssl.SSLError) as error:
