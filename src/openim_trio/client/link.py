@@ -123,9 +123,8 @@ def _broken(closed: trio_websocket.ConnectionClosed) -> LinkBroken:
 
 @asynccontextmanager
 async def dial(settings: Settings, identity: Identity) -> AsyncIterator[Link]:
-    """Leaving cuts it; the body must raise nothing but cancellation.  Raises TokenRefused,
-    ServerRefused, NotConnected, ProtocolError."""
-    error: ClientError | None = None
+    """Leaving cuts it.  Raises TokenRefused, ServerRefused, NotConnected, ProtocolError."""
+    error: Exception | None = None
     stream: TcpStream | None = None
     try:
         async with trio.open_nursery() as nursery:
@@ -139,19 +138,27 @@ async def dial(settings: Settings, identity: Identity) -> AsyncIterator[Link]:
                 if limit.cancelled_caught:
                     error = NotConnected("the server did not answer the handshake in time")
                 if error is None:
-                    yield WebSocketLink(socket)
+                    try:
+                        yield WebSocketLink(socket)
+                    except Exception as found:
+                        error = found  # the caller's own: not for the group below
             finally:
                 if stream is not None:
                     with trio.CancelScope(shield=True):  # closing a socket waits for nobody
                         await trio.aclose_forcefully(stream)
                 nursery.cancel_scope.cancel()
-    except* trio_websocket.ConnectionRejected as group:
-        # The library's reading task raises it.
-        [rejected] = group.exceptions
-        assert isinstance(rejected, trio_websocket.ConnectionRejected)
-        error = refusal(rejected.status_code, rejected.body or b"")
+    except* Exception as group:
+        # The library's reading task: a refused handshake, and bytes that it can make nothing of.
+        error = error or _found_by_reading(group)
     if error is not None:
         raise error
+
+
+def _found_by_reading(group: BaseExceptionGroup[Exception]) -> ClientError:
+    for found in group.exceptions:
+        if isinstance(found, trio_websocket.ConnectionRejected):
+            return refusal(found.status_code, found.body or b"")
+    return ProtocolError(f"the server speaks no WebSocket ({type(group.exceptions[0]).__name__})")
 
 
 async def _connect(address: str) -> TcpStream:
