@@ -93,7 +93,8 @@ def schemas(session: nox.Session) -> None:
     """Regenerate what is made from schemas/: protobuf modules and the OpenAPI document."""
     session.install("-e", ".[dev]")
     session.run("python", "schemas/generate.py")
-    session.run("python", "-m", "openim_trio.api.openapi", "schemas/openapi.json")
+    with (ROOT / "schemas" / "openapi.json").open("wb") as document:
+        session.run("python", "-m", "openim_trio.api.openapi", stdout=document)
 
 
 @nox.session
