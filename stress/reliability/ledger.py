@@ -61,6 +61,12 @@ class PersonState:
     def was_killed(self) -> bool:
         return self.lives > 1
 
+    @property
+    def may_hear_again(self) -> bool:
+        """Of what was told last.  To who iterates, an event counts as taken when the next one is
+        asked for: the last one before the client is closed may come again, as after a crash."""
+        return self.was_killed or self.part.iterates
+
 
 @attrs.define
 class Counts:
@@ -78,7 +84,7 @@ class Counts:
     connections: int = 0
     connect_failures: int = 0
     told_again: int = 0
-    """that a send succeeded or failed, after a crash"""
+    """that a send succeeded or failed"""
 
     @property
     def ended(self) -> int:
@@ -258,7 +264,7 @@ class Ledger:
             if letter.end is not end:
                 was = letter.end.value
                 self.blame(Rule.DEFINITE_END, f"{letter} ended as {was}, then as {end.value}")
-            elif person.was_killed:
+            elif person.may_hear_again:
                 self.counts.told_again += 1
             else:
                 self.blame(Rule.DEFINITE_END, f"{letter} ended as {end.value} again")
@@ -294,7 +300,7 @@ class Ledger:
         letter = self._arrived(entry, person)
         if letter is None:
             return
-        if not person.was_killed:
+        if not person.may_hear_again:
             self.blame(Rule.SHOWN, f"{letter} was recovered, but nobody was killed")
         if letter.recovered_in == person.lives:
             self.blame(Rule.ONCE, f"{letter} was recovered again")

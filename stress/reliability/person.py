@@ -59,12 +59,26 @@ class Person:
             await self._rest(self._part.starts_after)
         away = absences(self._plan.seed, self._part.user, self._plan.scale)
         while not self._stop.is_set():
-            async with open_client(self._plan.settings(self._part)) as client:
-                client.listen(Notes(self))
+            settings = self._plan.settings(self._part)
+            async with trio.open_nursery() as nursery, open_client(settings) as client:
+                if self._part.iterates:
+                    await nursery.start(self._iterate, client)
+                else:
+                    client.listen(Notes(self))
                 absence = await self._use(client, away)
             self.note(journal.Link(self.now, up=False, how=Way.LEAVE))
             if absence is not None:
                 await self._rest(absence.seconds)
+
+    async def _iterate(
+        self, client: Client, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Until the client is closed."""
+        notes = Notes(self)
+        async with client.events() as stream:
+            task_status.started()
+            async for event in stream:
+                getattr(notes, event.callback)(event)
 
     async def _use(self, client: Client, away: Iterator[Absence]) -> Absence | None:
         """Until the client is to be closed, for that absence; None: for good."""

@@ -24,6 +24,7 @@ class Part(msgspec.Struct, frozen=True):
     starts_after   seconds
     clock_ms       by how much its clock is ahead
     deadline       of its sends, seconds
+    iterates       over events, instead of having a listener called
     """
 
     user: str
@@ -32,6 +33,7 @@ class Part(msgspec.Struct, frozen=True):
     starts_after: float
     clock_ms: int = 0
     deadline: float = PATIENT
+    iterates: bool = False
 
 
 class Letter(msgspec.Struct, frozen=True):
@@ -79,6 +81,7 @@ def cast(settings: Settings) -> list[Part]:
             starts_after=chance.uniform(0, settings.seconds_to_come),
             clock_ms=clocks[at] if settings.clocks_are_wrong else 0,
             deadline=impatience if user in impatient else PATIENT,
+            iterates=at % 4 == 0,
         )
         for at, user in enumerate(users)
     ]

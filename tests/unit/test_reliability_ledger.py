@@ -126,6 +126,20 @@ def test_recovered_though_nobody_was_killed() -> None:
     assert broken(found) == [Rule.SHOWN]
 
 
+def test_who_iterates_may_be_told_again_of_the_last_one() -> None:
+    found = Ledger([Part("ann", 0, 1, 0.0), Part("bob", 1, 0, 0.0, iterates=True)])
+    for user in found.people:
+        found.take(user, [journal.Began(0.0, 1)])
+    found.take("bob", [received(0, 1), recovered(0)])
+    assert broken(found) == []
+    found.take("bob", [recovered(0)])
+    assert broken(found) == [Rule.ONCE]
+    author = Ledger([Part("ann", 0, 1, 0.0, iterates=True), Part("bob", 1, 0, 0.0)])
+    author.take("ann", [journal.Began(0.0, 1), *written(0), sent(0), sent(0)])
+    assert broken(author) == []
+    assert author.counts.told_again == 1
+
+
 def test_shown_out_of_order() -> None:
     found = ledger()
     found.take("bob", [received(1, 2), received(0, 1)])
