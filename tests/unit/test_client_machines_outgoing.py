@@ -189,6 +189,15 @@ def test_a_refusal_of_a_repeat_is_not(restored: bool) -> None:
     assert transmit(outgoing) == ["b"]
 
 
+def test_its_deadline_tells_nothing_new_of_what_is_given_up_already() -> None:
+    outgoing = made(was_stamped(pending("a", seconds=10)))
+    transmit(outgoing)
+    assert isinstance(outgoing.answered("a", Kind.SEND, FORBIDDEN, 0.0), Unknown)
+    assert outgoing.expire(10.0) == []
+    outgoing.take(10.0)
+    assert outgoing.answered("a", Kind.GIVE_UP, Never(), 10.0) == Failed("a", 1002, "not allowed")
+
+
 def test_a_key_that_holds_something_else_is_definite_for_repeats_too() -> None:
     outgoing = made(was_stamped(pending("a")))
     transmit(outgoing)
@@ -228,6 +237,18 @@ def test_rests_double_up_to_the_longest_and_begin_anew_after_an_answer() -> None
     wake_at = outgoing.wake_at(now)
     assert wake_at is not None
     assert wake_at - now <= 0.2 + 1e-6
+
+
+def test_a_rest_ends_with_the_sends_it_was_for() -> None:
+    outgoing = made(pending("a"))
+    transmit(outgoing)
+    outgoing.answered("a", Kind.SEND, BUSY, 0.0)
+    outgoing.seen("a", "server's", 77)
+    outgoing.queue(pending("b"), 0.0, WALL)
+    assert transmit(outgoing) == ["b"]
+    outgoing.queue(pending("c", "other"), 0.0, WALL)
+    assert transmit(outgoing, 1.0) == ["c"]
+    assert outgoing.conversations_with_pending == {"c", "other"}
 
 
 def test_a_retriable_refusal_leaves_a_doubt() -> None:
@@ -440,7 +461,8 @@ def test_without_the_extension_nothing_doubtful_is_repeated_and_the_conversation
     assert [(type(outcome), outcome.client_msg_id) for outcome in outgoing.expire(10.0)] == [
         (Unknown, "a")
     ]
-    assert outgoing.take(11.0) == outgoing.expire(11.0) == []
+    assert outgoing.take(11.0) == []
+    assert outgoing.expire(11.0) == []
     assert len(outgoing) == 3
     assert outgoing.conversations_with_pending == {"c"}
     assert outgoing.seen("a", "server's", 77) == Sent("a", "server's", 77)

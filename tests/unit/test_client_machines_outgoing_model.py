@@ -44,6 +44,8 @@ WINDOW = 3
 CONVERSATIONS = ("a", "b", "c", "d")
 BUSY, NOT_ALLOWED, TOO_OLD = 90002, 1002, 1001
 picks = st.integers(0, 1000)
+lives = st.sampled_from([0, 3, 20, 100, 1000])
+"""seconds to a send's deadline"""
 
 
 class Mode(Enum):
@@ -131,8 +133,8 @@ class SendsMachine(RuleBasedStateMachine):
 
     mode = Mode.OURS
 
-    @initialize(seed=st.integers(0, 1000))
-    def start(self, seed: int) -> None:
+    @initialize(seed=st.integers(0, 1000), lives=st.lists(lives, min_size=2, max_size=6))
+    def start(self, seed: int, lives: list[int]) -> None:
         self.rng = random.Random(seed)
         self.server = Server(keeps_keys=self.mode is not Mode.PLAIN)
         self.database: dict[str, PendingSend] = {}
@@ -147,6 +149,9 @@ class SendsMachine(RuleBasedStateMachine):
         self.connected = False
         self.epoch = 0
         self.begin()
+        for life in lives:
+            self.a_message_is_sent(self.rng.choice(CONVERSATIONS), life)
+        self.it_connects(self.rng.random() < 0.5)
 
     def begin(self) -> None:
         self.outgoing = Outgoing(WINDOW, self.rng)
@@ -181,8 +186,16 @@ class SendsMachine(RuleBasedStateMachine):
             self.under_way.pop(send.client_msg_id, None)
 
     def pump(self) -> None:
+        self.expire()
+        self.take()
+        wake_at = self.outgoing.wake_at(self.now)
+        assert wake_at is None or wake_at > self.now, "it would be asked again and again"
+
+    def expire(self) -> None:
         for outcome in self.outgoing.expire(self.now):
             self.conclude(outcome)
+
+    def take(self) -> None:
         for transmission in self.outgoing.take(self.now):
             client_msg_id, kind = transmission.client_msg_id, transmission.kind
             send = self.database[client_msg_id]
@@ -201,8 +214,6 @@ class SendsMachine(RuleBasedStateMachine):
             else:
                 self.transmit(client_msg_id, kind, transmission.data)
         assert self.outgoing.in_flight == len(self.under_way) <= WINDOW
-        wake_at = self.outgoing.wake_at(self.now)
-        assert wake_at is None or wake_at > self.now, "it would be asked again and again"
 
     def transmit(self, client_msg_id: str, kind: Kind, data: bytes) -> None:
         send = self.database[client_msg_id]
@@ -238,7 +249,7 @@ class SendsMachine(RuleBasedStateMachine):
 
     # -- what happens ------------------------------------------------------------------------------
 
-    @rule(conversation=st.sampled_from(CONVERSATIONS), life=st.integers(0, 30))
+    @rule(conversation=st.sampled_from(CONVERSATIONS), life=lives)
     def a_message_is_sent(self, conversation: str, life: int) -> None:
         number = len(self.sends) + 1
         send = PendingSend(
@@ -251,11 +262,26 @@ class SendsMachine(RuleBasedStateMachine):
         self.sends[send.client_msg_id] = self.database[send.client_msg_id] = send
         self.outgoing.queue(send, self.now, self.wall_ms)
 
-    @rule()
-    def the_driver_looks(self) -> None:
+    @rule(turn=st.sampled_from(["expire", "take", "pump"]))
+    def the_driver_looks(self, turn: str) -> None:
+        getattr(self, turn)()
+
+    @precondition(lambda self: self.connected)
+    @rule(turns=st.lists(st.tuples(picks, st.sampled_from(Mood), st.booleans()), max_size=6))
+    def it_goes_on(self, turns: list[tuple[int, Mood, bool]]) -> None:
+        """Several of the steps below at once, so that long stories are found, too: what can leave
+        leaves, some of it arrives, some of that is answered."""
+        self.pump()
+        while self.stamping:
+            self.a_stamp_is_persisted(0, True)
+        for pick, mood, answered in turns:
+            if self.network:
+                self.a_transmission_arrives(pick, mood)
+            if self.answers and answered:
+                self.an_answer_arrives(len(self.answers) - 1)
         self.pump()
 
-    @rule(seconds=st.sampled_from([0.05, 0.3, 1.0, 5.0, 40.0]))
+    @rule(seconds=st.sampled_from([0.05, 0.3, 2.0, 10.0, 40.0]))
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
 
@@ -274,6 +300,12 @@ class SendsMachine(RuleBasedStateMachine):
         self.connected = False
         self.under_way.clear()
         self.outgoing.disconnected(self.now)
+
+    @precondition(lambda self: self.connected)
+    @rule(extension=st.booleans())
+    def the_connection_is_another(self, extension: bool) -> None:
+        self.the_connection_breaks()
+        self.it_connects(extension)
 
     @precondition(lambda self: self.stamping)
     @rule(pick=picks, works=st.booleans())
@@ -340,10 +372,10 @@ class SendsMachine(RuleBasedStateMachine):
     def the_history_is_read(self) -> None:
         self.look_in_history()
 
-    @precondition(lambda self: self.database and self.mode is not Mode.PLAIN)
+    @precondition(lambda self: self.create_times and self.mode is not Mode.PLAIN)
     @rule(pick=picks)
     def a_send_becomes_too_old(self, pick: int) -> None:
-        self.server.too_old.add(sorted(self.database)[pick % len(self.database)])
+        self.server.too_old.add(sorted(self.create_times)[pick % len(self.create_times)])
 
     @rule()
     def the_client_dies_and_starts_again(self) -> None:
@@ -401,8 +433,9 @@ class SendsMachine(RuleBasedStateMachine):
             while self.answers:
                 self.an_answer_arrives(0)
             self.look_in_history()
-            if not self.under_way and self.outgoing.wake_at(self.now) is not None:
-                self.now = self.outgoing.wake_at(self.now)
+            wake_at = self.outgoing.wake_at(self.now)
+            if not self.under_way and wake_at is not None:
+                self.now = wake_at
         if self.mode is Mode.PLAIN:
             assert set(self.database) <= self.unknown, "neither ended nor told to be unknown"
             for send in list(self.database.values()):
@@ -417,6 +450,7 @@ class SendsMachine(RuleBasedStateMachine):
         self.nothing_is_forgotten()
 
 
+@pytest.mark.timeout(600)  # a failure takes minutes to be made small
 @pytest.mark.parametrize("mode", Mode)
 def test_every_send_has_one_true_end(mode: Mode) -> None:
     class InMode(SendsMachine):
