@@ -88,22 +88,26 @@ class _Plot:
     def y(self, value: float) -> float:
         return round(self.top + PLOT_HEIGHT * (1 - value / self.highest), 1)
 
-    def grid(self, unit: str) -> None:
+    def grid(self, unit: str = "") -> None:
         for step in range(5):
             value = self.highest * step / 4
             y = self.y(value)
             self.parts.append(f'<path class="grid" d="M{LEFT} {y}H{WIDTH - RIGHT}"/>')
-            self.text(LEFT - 8, y + 4, f"{value:,.10g}", "end")
-        self.text(LEFT - 8, self.top - 2 if self.top > TOP else 10, unit, "end")
+            self.text(LEFT - 8, y + 4, f"{value:,.10g}{unit}", "end")
 
-    def text(self, x: float, y: float, text: str, anchor: str = "middle") -> None:
+    def tick(self, value: float, text: str) -> None:
+        """On the x axis; the last one must not be cut off."""
+        at_the_end = value > self.until * 0.97
+        self.text(self.x(value), self.height - 10, text, "end" if at_the_end else "middle")
+
+    def text(self, x: float, y: float, text: str, anchor: str) -> None:
         self.parts.append(f'<text x="{x}" y="{y}" text-anchor="{anchor}">{escape(text)}</text>')
 
     def done(self) -> str:
         return "".join([*self.parts, "</svg>"])
 
 
-def over_time(title: str, unit: str, lines: Sequence[Line], bands: Sequence[Band]) -> str:
+def over_time(title: str, lines: Sequence[Line], bands: Sequence[Band]) -> str:
     """x: seconds from 0 on."""
     shown = [attrs.evolve(line, points=thinned(line.points)) for line in lines]
     until = max((line.points[-1][0] for line in lines if line.points), default=1.0) or 1.0
@@ -112,10 +116,10 @@ def over_time(title: str, unit: str, lines: Sequence[Line], bands: Sequence[Band
     plot = _Plot(title, until, highest, above=LANE * (max(rows, default=-1) + 1))
     for band, row in zip(bands, rows, strict=True):
         _band(plot, band, row)
-    plot.grid(unit)
+    plot.grid()
     step = nice_ceiling(until / 8)
     for at in range(int(until / step) + 1):
-        plot.text(plot.x(at * step), plot.height - 10, f"{at * step:,.10g} s")
+        plot.tick(at * step, f"{at * step:,.10g} s")
     for line in shown:
         path = "L".join(f"{plot.x(x)} {plot.y(y)}" for x, y in line.points)
         if path:
@@ -157,7 +161,7 @@ def distribution(title: str, values: Sequence[float], marks: dict[str, float]) -
                 f"<title>{count:,}</title></rect>"
             )
     for power in range(low, high + 1):
-        plot.text(plot.x(power - low), plot.height - 10, f"{10.0**power:,.10g} ms")
+        plot.tick(power - low, f"{10.0**power:,.10g} ms")
     for name, value in marks.items():
         x = plot.x(math.log10(max(value, 0.1)) - low)
         plot.parts.append(f'<path class="mark" d="M{x} {plot.top}V{plot.top + PLOT_HEIGHT}"/>')

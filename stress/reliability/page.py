@@ -107,7 +107,7 @@ def _chart(title: str, lines: Sequence[Line], bands: Sequence[Band], *, legend: 
         for line in lines
     )
     shown = f'<div class="legend">{keys}</div>' if len(lines) > 1 else ""
-    return f'<h2>{title}</h2><div class="card">{shown}{over_time(title, "", lines, bands)}</div>'
+    return f'<h2>{title}</h2><div class="card">{shown}{over_time(title, lines, bands)}</div>'
 
 
 def _latencies(result: Result) -> str:

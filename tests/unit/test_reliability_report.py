@@ -191,7 +191,7 @@ def test_distributions_of_anything(values: list[float]) -> None:
 
 def test_a_line_stays_within_its_plot() -> None:
     svg = ElementTree.fromstring(
-        over_time("t", "", [Line("a", 1, [(0.0, 0.0), (7.0, 83.0)])], [Band("b", 6.9, 7.0, "")])
+        over_time("t", [Line("a", 1, [(0.0, 0.0), (7.0, 83.0)])], [Band("b", 6.9, 7.0, "")])
     )
     _, _, width, height = map(float, svg.get("viewBox", "").split())
     [line] = [path for path in svg.iter("path") if path.get("class") == "line line-1"]
