@@ -353,6 +353,57 @@ async def test_giving_up_goes_on_after_a_restart(
         assert not diary.of(MessageFailed), "it was told"
 
 
+async def test_a_server_without_the_extension_is_never_sent_to_twice(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    """It would store the message twice.  What became of it, the conversation shows."""
+    server = ScriptedServer(extension=False, on_send=lambda _: None)
+    async with logged_in(server, tmp_path, send_deadline=10.0, check_heads_every=5.0) as (
+        client,
+        diary,
+    ):
+        said = await client.messages.send(contents.text("hello"), to="bob")
+        later = await client.messages.send(contents.text("later"), to="bob")
+        await diary.until(lambda: len(server.sends()) == 1)
+        server.on_send = ScriptedServer().on_send
+        server.links[0].cut()
+        await client.messages.outcome(later.client_msg_id)
+        await diary.wait_for(MessageUnknown)
+        await trio.sleep(60)
+        assert [m.clientMsgID for m in server.sends()] == [said.client_msg_id, later.client_msg_id]
+        assert not diary.of(MessageFailed)
+        stored = row("alice", "bob", 1, "hello")
+        stored.clientMsgID = said.client_msg_id
+        server.rows[CONVERSATION] = [stored]
+        sent = await client.messages.outcome(said.client_msg_id)
+        assert (sent.status, sent.seq) == (MessageStatus.SENT, 1)
+
+
+@pytest.mark.parametrize("stored", [False, True])
+async def test_where_the_server_says_no_more_the_history_does(
+    stored: bool, tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    """The first attempt has no answer; then the server takes neither the send nor its give-up (it
+    is too old by now, say)."""
+    server = ScriptedServer(on_send=lambda _: None, on_give_up=lambda _: 1001)
+    async with logged_in(server, tmp_path) as (client, diary):
+        said = await client.messages.send(contents.text("hello"), to="bob")
+        await diary.until(lambda: len(server.sends()) == 1)
+        if stored:
+            kept = row("alice", "bob", 1, "hello")
+            kept.clientMsgID = said.client_msg_id
+            server.rows[CONVERSATION] = [kept]
+        server.on_send = lambda _: 1001
+        server.links[0].cut()
+        if stored:
+            sent = await client.messages.outcome(said.client_msg_id)
+            assert (sent.status, sent.seq) == (MessageStatus.SENT, 1)
+        else:
+            failed = await diary.wait_for(MessageFailed)
+            assert failed.error.code == 1001
+            assert diary.of(MessageUnknown)
+
+
 async def test_a_refusal_of_the_only_attempt_is_its_end(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
