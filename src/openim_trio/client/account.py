@@ -267,8 +267,8 @@ class Account:
         self.showing.stored(chats)
         self.showing.changed(done.effects.changed_conversations, done.effects.new_conversations)
 
-    def _on_complete(self, since: float) -> None:
-        self.sending.history_is_complete(since)
+    def _on_complete(self, number: int) -> None:
+        self.sending.history_is_complete(number)
 
 
 @asynccontextmanager

@@ -59,7 +59,8 @@ log = structlog.get_logger()
 
 
 class Sending:
-    """`on_needs_history`: the history has to tell what became of a send."""
+    """`on_needs_history`: the history has to tell what became of a send; it answers which round of
+    syncing will."""
 
     def __init__(
         self,
@@ -69,7 +70,7 @@ class Sending:
         outgoing: Outgoing,
         clock: ServerClock,
         showing: Showing,
-        on_needs_history: Callable[[], None],
+        on_needs_history: Callable[[], int],
     ) -> None:
         self._user_id = user_id
         self._settings = settings
@@ -80,7 +81,7 @@ class Sending:
         self._on_needs_history = on_needs_history
         self._channel: Channel | None = None
         self._outcomes: list[Outcome] = []
-        self._asked_at: dict[str, float] = {}
+        self._told_by: dict[str, int] = {}
         self._waiting: dict[str, trio.Event] = {}
         self._wake = trio.Event()
 
@@ -173,13 +174,13 @@ class Sending:
                 self._outcomes.append(sent)
                 self._wake.set()
 
-    def history_is_complete(self, since: float) -> None:
-        """All conversations are synced up to heads that were read after `since`."""
+    def history_is_complete(self, number: int) -> None:
+        """All conversations are synced up to heads that were read in round `number`."""
         for client_msg_id, _ in list(self._outgoing.needs_history()):
-            if self._asked_at.get(client_msg_id, since) < since:
+            if self._told_by.get(client_msg_id, number + 1) <= number:
                 failed = self._outgoing.verdict(client_msg_id)
                 if failed is not None:
-                    self._asked_at.pop(client_msg_id, None)
+                    del self._told_by[client_msg_id]
                     self._outcomes.append(failed)
                     self._wake.set()
 
@@ -279,8 +280,7 @@ class Sending:
         events: list[Event] = []
         for outcome, message in zip(outcomes, found, strict=True):
             if isinstance(outcome, NeedsHistory):
-                self._asked_at[outcome.client_msg_id] = trio.current_time()
-                self._on_needs_history()
+                self._told_by[outcome.client_msg_id] = self._on_needs_history()
             elif message is None:
                 continue
             elif isinstance(outcome, Unknown):

@@ -54,8 +54,8 @@ class Wanted:
 
 
 class Syncing:
-    """`on_complete(since)`: everything is held up to heads that were read after `since` (trio
-    time).  `on_changed`: conversations whose ends or read seqs changed."""
+    """`on_complete(number)`: everything is held up to the heads that round `number` read.
+    `on_changed`: conversations whose ends or read seqs changed."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Syncing:
         receiver: Receiver,
         emit: Callable[[Event], None],
         on_changed: Callable[[Iterable[str]], None],
-        on_complete: Callable[[float], None],
+        on_complete: Callable[[int], None],
     ) -> None:
         self._user_id = user_id
         self._settings = settings
@@ -79,6 +79,7 @@ class Syncing:
         self._glanced: set[str] = set()
         self._alone: dict[str, None] = {}
         self._check_heads = False
+        self._round = 0
         self._wake = trio.Event()
 
     def stored(self, conversation_ids: Iterable[str]) -> None:
@@ -90,10 +91,11 @@ class Syncing:
             else:
                 self._behind.discard(name)
 
-    def check_heads(self) -> None:
-        """Compare with the server soon."""
+    def check_heads(self) -> int:
+        """Compare with the server soon.  Returns the number of that round."""
         self._check_heads = True
         self._wake.set()
+        return self._round + 1
 
     async def run(self, channel: Channel) -> None:
         """While there is this connection.  Raises what ends it."""
@@ -105,11 +107,12 @@ class Syncing:
             try:
                 if self._check_heads or trio.current_time() >= heads_due:
                     self._check_heads = False
-                    began = trio.current_time()
+                    self._round += 1
+                    number = self._round
                     await self._read_heads(channel)
                     heads_due = trio.current_time() + self._settings.check_heads_every
                     await self._fill(channel, progress=first)
-                    self._on_complete(began)
+                    self._on_complete(number)
                 else:
                     await self._fill(channel, progress=first)
             except TokenRefused:
