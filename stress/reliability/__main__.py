@@ -23,6 +23,7 @@ from stress.reliability.result import Result
 from stress.reliability.run import run
 from stress.reliability.settings import QUICK, Settings
 
+INTERRUPTED = 130
 COUNT = click.IntRange(min=1)
 
 
@@ -58,15 +59,20 @@ def cli(*, quick: bool, out: Path, keep: bool, seed: int | None, **options: Any)
     """Let many clients write to each other on a real server that it starts itself, break things
     meanwhile, and compare at the end what everybody was told, shown and holds.
 
-    Ends with 0; with 1 if there is any difference.
+    Ends with 0; with 1 if there is any difference, with 130 if it is interrupted.
     """
     given = {name: value for name, value in options.items() if value is not None}
     seed = secrets.randbelow(1_000_000) if seed is None else seed
     settings = attrs.evolve(QUICK if quick else Settings(), seed=seed, **given)
     if settings.processes > settings.clients:
         raise click.UsageError("--processes: more than --clients")
-    result = run_and_report(settings, out, again(sys.argv[1:], seed), keep=keep)
-    sys.exit(1 if result.differences else 0)
+    status = INTERRUPTED
+    try:
+        result = run_and_report(settings, out, again(sys.argv[1:], seed), keep=keep)
+        status = 1 if result.differences else 0
+    except* KeyboardInterrupt:
+        click.echo("interrupted; nothing is compared", err=True)
+    sys.exit(status)
 
 
 def again(arguments: list[str], seed: int) -> str:
