@@ -71,8 +71,8 @@ def test_a_stamp_is_kept_everywhere_and_for_good(connection: sqlite3.Connection)
         sends.queue(connection, pending_send(name))
     theirs = text_message(1, "bob", "a")
     messages.store(connection, CHAT, [theirs], own_user=OWN, offline=False)
-    sends.stamp(connection, {"a": 5_000, "unknown": 6_000})
-    sends.stamp(connection, {"a": 7_000})
+    assert sends.stamp(connection, {"a": 5_000, "unknown": 6_000}) == {"a": 5_000}
+    assert sends.stamp(connection, {"a": 7_000}) == {"a": 5_000}
     stamped, other = sends.pending(connection)
     data = sdkws_pb2.MsgData.FromString(stamped.data)
     assert (stamped.create_time, data.createTime, data.content) == (5_000, 5_000, theirs.content)

@@ -100,7 +100,7 @@ class Account:
             self.user_id,
             settings,
             ledger,
-            Outgoing(settings.send_window, rng),
+            Outgoing(settings.send_window, rng, longest_life=settings.send_deadline),
             self._clock,
             showing,
             self.syncing.check_heads,

@@ -192,7 +192,8 @@ class Sending:
             now = trio.current_time()
             self._outcomes.extend(self._outgoing.expire(now))
             try:
-                await self._record()
+                while self._outcomes:  # a give-up is in the database before it is asked for
+                    await self._record()
                 await self._transmit()
             except DatabaseError as error:
                 self._showing.emit(LocalDatabaseFailed(error=error, retry_in=RETRY_EVERY))
@@ -209,7 +210,12 @@ class Sending:
             return
         transmissions = self._outgoing.take(trio.current_time())
         unstamped = {t.client_msg_id: t.data for t in transmissions if t.needs_stamp}
-        stamped = await self._stamp(unstamped) if unstamped else {}
+        try:
+            stamped = await self._stamp(unstamped) if unstamped else {}
+        except DatabaseError:
+            for t in transmissions:
+                self._outgoing.unsent(t.client_msg_id)
+            raise
         if channel.over or channel is not self._channel:
             return  # it ended meanwhile; `detach` has taken back what was under way
         for t in transmissions:
@@ -222,19 +228,16 @@ class Sending:
         that are to be transmitted, with it."""
         now = self._clock.now()
         times = dict.fromkeys(unstamped, now)
-        try:
-            with trio.CancelScope(shield=True):
-                await self._database.write(
-                    lambda connection: sends.stamp(connection, times), durable=True
-                )
-        except DatabaseError:
-            for client_msg_id in unstamped:
-                self._outgoing.unsent(client_msg_id)
-            raise
-        stamped = {name: _stamped(data, now) for name, data in unstamped.items()}
-        return {
-            name: data for name, data in stamped.items() if self._outgoing.stamped(name, now, data)
-        }
+        with trio.CancelScope(shield=True):
+            kept = await self._database.write(
+                lambda connection: sends.stamp(connection, times), durable=True
+            )
+        stamped = {}
+        for client_msg_id, create_time in kept.items():
+            data = _stamped(unstamped[client_msg_id], create_time)
+            if self._outgoing.stamped(client_msg_id, create_time, data):
+                stamped[client_msg_id] = data
+        return stamped
 
     async def _ask(self, channel: Channel, t: Transmission, data: bytes) -> None:
         """One transmission and its answer.  No answer: the connection ends, `detach` knows."""
@@ -268,8 +271,6 @@ class Sending:
 
     async def _record(self) -> None:
         """Into the database, then to the application."""
-        if not self._outcomes:
-            return
         outcomes = list(self._outcomes)
         with trio.CancelScope(shield=True):
             found = await self._database.write(

@@ -62,18 +62,22 @@ def pending(connection: sqlite3.Connection) -> list[PendingSend]:
     ]
 
 
-def stamp(connection: sqlite3.Connection, times: Mapping[str, int]) -> None:
+def stamp(connection: sqlite3.Connection, times: Mapping[str, int]) -> dict[str, int]:
     """clientMsgID -> createTime, Unix ms: from now on it may have been transmitted.  One that has
-    a time keeps it."""
+    a time keeps it.  Returns the times of those that are pending."""
+    kept: dict[str, int] = {}
     for client_msg_id, create_time in times.items():
         found = connection.execute(
-            "SELECT data FROM sends WHERE client_msg_id = ? AND create_time = 0", (client_msg_id,)
+            "SELECT create_time, data FROM sends WHERE client_msg_id = ?", (client_msg_id,)
         ).fetchone()
         if found is None:
             continue
+        kept[client_msg_id] = found[0] or create_time
+        if found[0]:
+            continue
         connection.execute(
             "UPDATE sends SET create_time = ?, data = ? WHERE client_msg_id = ?",
-            (create_time, _stamped(found[0], create_time), client_msg_id),
+            (create_time, _stamped(found[1], create_time), client_msg_id),
         )
         for row_id, data in connection.execute(
             "SELECT id, data FROM messages WHERE client_msg_id = ? AND origin = 2", (client_msg_id,)
@@ -81,6 +85,7 @@ def stamp(connection: sqlite3.Connection, times: Mapping[str, int]) -> None:
             connection.execute(
                 "UPDATE messages SET data = ? WHERE id = ?", (_stamped(data, create_time), row_id)
             )
+    return kept
 
 
 def give_up(connection: sqlite3.Connection, client_msg_id: str, code: int, reason: str) -> None:
