@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -141,12 +141,17 @@ class Rest:
         }
         try:
             with trio.fail_after(self._timeout):
-                async with self._http.stream(
-                    "POST", self._base + path, content=body, headers=headers
-                ) as response:
+                url = httpx.URL(self._base + path)
+                headers["Host"] = url.netloc.decode("ascii")
+                headers["Content-Length"] = str(len(body))
+                request = httpx.Request("POST", url, headers=headers, stream=_Body(body))
+                response = await self._http.send(request, stream=True)
+                try:
                     raw = await self._read(path, response)
-                    coding = response.headers.get("Content-Encoding", "").strip().lower()
-                    return response.status_code, self._inflated(path, raw, coding)
+                finally:
+                    await response.aclose()
+                coding = response.headers.get("Content-Encoding", "").strip().lower()
+                return response.status_code, self._inflated(path, raw, coding)
         except trio.TooSlowError:
             raise AnswerTimeout(f"{path}: no answer in {self._timeout:g} s") from None
         except httpx.RemoteProtocolError as error:
@@ -177,6 +182,27 @@ class Rest:
             return decompress(raw, self._max_answer)
         except CompressionError as error:
             raise ProtocolError(f"{path}: {error}") from None
+
+
+class _Body(httpx.AsyncByteStream):
+    """A request's body.  httpx' own is a generator, which a call that is cancelled while it sends
+    leaves unfinished: a warning, and now and then an error, when it is collected."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _Once(self._body)
+
+
+class _Once(AsyncIterator[bytes]):
+    def __init__(self, piece: bytes) -> None:
+        self._pieces = iter((piece,))
+
+    async def __anext__(self) -> bytes:
+        for piece in self._pieces:
+            return piece
+        raise StopAsyncIteration
 
 
 def _base(address: str) -> str:
