@@ -1,0 +1,1 @@
+"""Simulated time and simulated engines: thousands of bad days of a few seconds each, by number."""
