@@ -122,13 +122,14 @@ class Channel:
         """Ask a silent server for a sign of life.  Raises LinkBroken when there is none."""
         every, limit = self._settings.ping_interval, self._settings.silence_limit
         while True:
-            await trio.sleep_until(self._heard + every)
-            if trio.current_time() < self._heard + every:
+            heard = self._heard
+            await trio.sleep_until(heard + every)
+            if self._heard > heard:
                 continue
-            with trio.move_on_at(self._heard + max(limit, every + 1)):
+            with trio.move_on_at(heard + max(limit, every + 1)) as patience:
                 await self.link.ping()
                 self._heard = trio.current_time()
-            if trio.current_time() - self._heard >= limit:
+            if patience.cancelled_caught and self._heard == heard:
                 raise LinkBroken("the server is silent")
 
 
