@@ -68,7 +68,7 @@ class World:
         self._closing = True
         for device in self.devices:
             device.close()
-        while any(device.is_open for device in self.devices):
+        while any(device.is_open for device in self.devices):  # noqa: ASYNC110 - time is simulated
             await trio.sleep(0.1)
 
     async def _use(self, device: Device) -> None:
@@ -195,7 +195,7 @@ class World:
     async def _at_rest(self) -> bool:
         """Until nothing is to be done any more; blames what is not done in time."""
         with trio.move_on_after(PATIENCE):
-            while self._unfinished():
+            while self._unfinished():  # noqa: ASYNC110 - time is simulated
                 await trio.sleep(LOOK_EVERY)
             return True
         self.course.blame("; ".join(self._unfinished()))
@@ -226,9 +226,7 @@ class World:
                 except SendFailed:
                     sent = MessageStatus.FAILED
                 if sent != status:
-                    self.course.blame(
-                        f"{device}: {name} has status {status}, its outcome is {sent}"
-                    )
+                    self.course.blame(f"{device}: {name} is {status}, its outcome is {sent}")
 
     def _conversations(self, device: Device) -> list[str]:
         return [
@@ -301,9 +299,7 @@ class World:
                 blame(f"{device}: {name} is shown as {seen}, there is {foreign}")
             recovered = record.recovered[name]
             if max(recovered.values(), default=0) > device.interruptions:
-                blame(
-                    f"{device}: {dict(recovered)} recovered, {device.interruptions} interruptions"
-                )
+                blame(f"{device}: {dict(recovered)} recovered, {device.interruptions} crashes")
             held = {seq: word for seq, (word, _) in sorted(slots[name].items())}
             stored = {row.seq: _held(row) for row in rows}
             if held != stored:
@@ -334,7 +330,7 @@ def _held(row: Row) -> str:
 
 async def chatting(course: Course) -> None:
     """One course."""
-    place = "/dev/shm" if Path("/dev/shm").is_dir() else None
+    place = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: ASYNC240
     directory = Path(tempfile.mkdtemp(prefix="simulation-", dir=place))
     try:
         async with trio.open_nursery() as nursery:

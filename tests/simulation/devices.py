@@ -283,7 +283,7 @@ class Device:
 
     async def send(self, asked: Asked) -> None:
         """As soon as a process runs."""
-        while self.client is None or not self.life.alive:
+        while self.client is None or not self.life.alive:  # noqa: ASYNC110 - time is simulated
             await trio.sleep(0.1)
         client, life = self.client, self.life
         self.course.note(f"{self} sends {asked.name}")

@@ -1,4 +1,4 @@
-"""The engines in memory, watched: what they hold must be true at every moment, not only at the end."""
+"""The engines in memory, watched: what they hold must be true at every moment."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Workers of a server: the real services, pipeline and gateway, on engines, a bus and connections in
-memory.  Only sockets, engines and the signature of tokens are not the real ones.
+"""Workers of a server: the real services, pipeline and gateway, on engines, a bus and connections
+in memory.  Only sockets, engines and the signature of tokens are not the real ones.
 """
 
 from __future__ import annotations
