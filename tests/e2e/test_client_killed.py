@@ -138,8 +138,8 @@ async def test_a_kill_loses_nothing_and_shows_nothing_twice(
     assert run(tmp_path, step, after) == -signal.SIGKILL
     assert run(tmp_path) == 0
     lines = [line.split() for line in (tmp_path / "book").read_text().splitlines()]
-    shown = [int(seq) for what, seq in lines if what == "shown"]
-    recovered = [int(seq) for what, seq in lines if what == "recovered"]
+    shown = [int(line[1]) for line in lines if line[0] == "shown"]
+    recovered = [int(line[1]) for line in lines if line[0] == "recovered"]
     assert len(shown) == len(set(shown)), "shown twice"
     assert shown == sorted(shown)
     assert len(recovered) == len(set(recovered))

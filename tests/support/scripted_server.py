@@ -92,7 +92,8 @@ class ScriptedServer:
     """refuse      what a handshake is answered with, instead of a connection
     on_send     the answer to a send: its body, an errCode, or None for no answer
     on_give_up  the same for a give-up
-    pulls       conversation -> its messages
+    rows        conversation -> its messages
+    pulled_to   pulls know of no message above it; heads do
     """
 
     refuse: ClientError | None = None
@@ -104,6 +105,7 @@ class ScriptedServer:
     ).SerializeToString()
     on_give_up: Answer = lambda _: extension_pb2.GiveUpResp().SerializeToString()
     rows: dict[str, list[sdkws_pb2.MsgData]] = attrs.field(factory=dict)
+    pulled_to: int = 1 << 62
     requests: list[Request] = attrs.field(factory=list)
     links: list[ScriptedLink] = attrs.field(factory=list)
     attempts: int = 0
@@ -150,7 +152,7 @@ class ScriptedServer:
             found = [
                 row
                 for row in self.rows.get(wanted.conversationID, ())
-                if wanted.begin <= row.seq <= wanted.end
+                if wanted.begin <= row.seq <= min(wanted.end, self.pulled_to)
             ][-wanted.num :]
             if found:
                 answer.msgs[wanted.conversationID].Msgs.extend(found)

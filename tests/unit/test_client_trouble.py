@@ -223,6 +223,32 @@ async def test_a_connection_that_ends_while_a_send_is_being_stamped(
         assert len(server.sends()) == 1
 
 
+async def test_a_server_that_does_not_know_its_newest_messages_for_a_while(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    """What a pull leaves out at the end of a conversation may come later."""
+    server = ScriptedServer(pulled_to=7)
+    server.rows[CONVERSATION] = [row("bob", "alice", seq) for seq in range(1, 11)]
+    async with logged_in(server, tmp_path) as (_, diary):
+        await diary.until(lambda: len(diary.received) == 7)
+        await trio.sleep(30)
+        count = len(server.requests)
+        await trio.sleep(30)
+        assert len(server.requests) < count + 30, "it is not asked all the time"
+        server.pulled_to = 10
+        await diary.until(lambda: len(diary.received) == 10)
+
+
+async def test_what_is_below_the_readable_messages_is_not_waited_for(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    server = ScriptedServer()
+    server.rows[CONVERSATION] = [row("bob", "alice", seq) for seq in range(501, 505)]
+    async with logged_in(server, tmp_path) as (_, diary):
+        await diary.until(lambda: len(diary.received) == 4)
+        assert [message.seq for message in diary.received] == [501, 502, 503, 504]
+
+
 messages = st.builds(
     sdkws_pb2.MsgData,
     sendID=st.sampled_from(["alice", "bob", "", "\0", "a_b"]),

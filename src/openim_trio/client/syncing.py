@@ -45,12 +45,16 @@ log = structlog.get_logger()
 
 @attrs.frozen
 class Wanted:
-    """`num`: of the range, the newest so many.  `whole`: it is a whole gap, asked for alone."""
+    """num      of the range, the newest so many
+    whole    it is a whole gap, asked for alone
+    witness  the seq above a whole gap, which is held; 0: there is none
+    """
 
     conversation_id: str
     range: SeqRange
     num: int
     whole: bool = False
+    witness: int = 0
 
 
 class Syncing:
@@ -78,6 +82,8 @@ class Syncing:
         self._behind = {p.conversation_id for p in ledger if p.missing}
         self._glanced: set[str] = set()
         self._alone: dict[str, None] = {}
+        self._later: set[str] = set()
+        self._patience = FIRST_WAIT
         self._check_heads = False
         self._round = 0
         self._wake = trio.Event()
@@ -101,6 +107,7 @@ class Syncing:
         """While there is this connection.  Raises what ends it."""
         self._glanced.clear()
         self._alone.clear()
+        self._later.clear()
         first, heads_due, wait = True, 0.0, FIRST_WAIT
         self._emit(SyncServerStart(reinstalled=self._reinstalled))
         while True:
@@ -112,7 +119,9 @@ class Syncing:
                     await self._read_heads(channel)
                     heads_due = trio.current_time() + self._settings.check_heads_every
                     await self._fill(channel, progress=first)
-                    self._on_complete(number)
+                    if not self._later:
+                        self._patience = FIRST_WAIT
+                        self._on_complete(number)
                 else:
                     await self._fill(channel, progress=first)
             except TokenRefused:
@@ -124,6 +133,9 @@ class Syncing:
                 wait = min(2 * wait, LONGEST_WAIT)
                 continue
             wait = FIRST_WAIT
+            if self._later:
+                heads_due = min(heads_due, trio.current_time() + self._patience)
+                self._patience = min(2 * self._patience, self._settings.check_heads_every)
             if first:
                 self._emit(SyncServerFinish(reinstalled=self._reinstalled))
                 first = self._reinstalled = False
@@ -162,6 +174,8 @@ class Syncing:
 
         changed = await self._ledger.commit(work)
         self._behind.update(name for name in changed if self._ledger[name].missing)
+        self._behind.update(self._later)
+        self._later.clear()
         self._on_changed(name for name in changed if not is_notification(name))
 
     def _uninteresting(self, name: str, head: int) -> int:
@@ -187,8 +201,7 @@ class Syncing:
         if self._alone:
             name = next(iter(self._alone))
             del self._alone[name]
-            gap = self._ledger[name].next_missing_ascending(1 << 62)
-            return [Wanted(name, gap, self._settings.page, whole=True)] if gap else self._plan()
+            return [self._whole(name)] if self._ledger[name].missing else self._plan()
         new = [name for name in self._behind if name not in self._glanced]
         wanted: list[Wanted] = []
         room = self._settings.page
@@ -209,13 +222,20 @@ class Syncing:
             return self._plan()
         return wanted
 
+    def _whole(self, name: str) -> Wanted:
+        position = self._ledger[name]
+        gap = position.next_missing_ascending(1 << 62)
+        assert gap is not None
+        witness = gap.last + 1 if position.holds(gap.last + 1) else 0
+        return Wanted(name, gap, self._settings.page, whole=True, witness=witness)
+
     async def _pull(self, channel: Channel, wanted: Sequence[Wanted]) -> None:
         request = sdkws_pb2.PullMessageBySeqsReq(userID=self._user_id)
         for item in wanted:
             request.seqRanges.add(
                 conversationID=item.conversation_id,
                 begin=item.range.first,
-                end=item.range.last,
+                end=item.witness or item.range.last,
                 num=item.num,
             )
         answer = await channel.call(Req.PULL_RANGES, request, sdkws_pb2.PullMessageBySeqsResp)
@@ -224,10 +244,15 @@ class Syncing:
         for item in wanted:
             self._glanced.add(item.conversation_id)
             if item.conversation_id not in arrived:
-                if item.whole:
-                    # Of a gap asked for alone something would have come: nothing of it is there
-                    # for this user.
+                if item.whole and _came(item.conversation_id, item.witness, answer):
+                    # It shows what is above, and of the gap nothing: nothing of it is there for
+                    # this user.
                     nothing.append((item.conversation_id, item.range))
+                elif item.whole:
+                    # This may be a server that does not know of the newest messages at the moment:
+                    # it is asked again, with the ends of all conversations.
+                    self._later.add(item.conversation_id)
+                    self._behind.discard(item.conversation_id)
                 else:
                     self._alone[item.conversation_id] = None
         await self._receiver.ingest(arrived, offline=True, nothing_in=nothing)
@@ -246,6 +271,11 @@ def _inside(
             if messages:
                 found[name] = messages
     return found
+
+
+def _came(name: str, seq: int, answer: sdkws_pb2.PullMessageBySeqsResp) -> bool:
+    group = answer.notificationMsgs if is_notification(name) else answer.msgs
+    return seq > 0 and name in group and any(m.seq == seq for m in group[name].Msgs)
 
 
 def _trouble(error: ClientError, wait: float) -> Event:
