@@ -395,6 +395,51 @@ async def test_ends_of_busy_conversations_are_read_in_bounded_steps(
         assert w.rows.searches == 0
 
 
+async def test_what_was_caught_up_is_repeated_on_another_server(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with world() as w:
+        await w.pipeline.heads.heads([CHAT])
+        w.rows.unclear = 1
+        w.pauses.at("reserve:before").go()
+        reserving_again = w.pauses.at("reserve:before")
+        await w.submit(text("a"))
+        await reserving_again.reached()
+        facts = w.sequencer.facts[CHAT]
+        assert facts.n == 1
+        facts.n, facts.keys = 0, {}  # another server, which had not heard of row 1
+        w.pipeline.server_changed()
+        await trio.sleep(1)
+        assert facts.n == 1
+        assert w.outcomes == []
+
+
+async def test_what_was_read_from_the_store_in_an_outage_is_told_to_the_sequencer_after_it(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with world(AppendConfig(deadline=2)) as w:
+        known = CHAT, chat_with("x1")
+        for name in ("a", "b"):
+            await w.pipeline.append(text(name, peer="bob" if name == "a" else "x1"))
+        advancing = w.pauses.at("advance:before")
+        await w.submit(text("c"))
+        await advancing.reached()
+        w.sequencer.down = True
+        advancing.go()
+        await trio.sleep(5)
+        assert w.codes() == [Code.DATABASE]  # nobody waits for row 2 any more
+        w.sequencer.published.clear()
+        wiped = w.sequencer.facts.pop(known[1])
+        heads = await w.pipeline.heads.heads([*known, "nobody's"])
+        assert [head.seq for head in heads.values()] == [2, 1, 0]
+        w.sequencer.down = False
+        await trio.sleep(5)
+        assert w.sequencer.facts[CHAT].n == 2
+        assert [channel for channel, _ in w.sequencer.published] == ["u:bob", "u:alice"]
+        assert wiped.n == 1
+        assert w.sequencer.facts[known[1]].n is None  # its next touch seeds it
+
+
 async def test_recent_advances_are_repeated_on_another_server(
     autojump_clock: trio.testing.MockClock,
 ) -> None:

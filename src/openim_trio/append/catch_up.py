@@ -8,6 +8,7 @@ import attrs
 
 from openim_trio.append.ports import AdvanceBlock, Advanced, Behind, RowStore, Sequencer
 from openim_trio.append.publication import publication_from_row
+from openim_trio.append.recent import RecentAdvances
 from openim_trio.append.requests import SideEffects
 from openim_trio.domain.rows import Row
 from openim_trio.observability.metrics import Metrics
@@ -36,6 +37,7 @@ class CatchUp:
     sequencer: Sequencer
     rows: RowStore
     effects: SideEffects
+    recent: RecentAdvances
     metrics: Metrics
 
     async def from_head(self, conversation: str, head: int, token: bytes = b"") -> bool:
@@ -55,6 +57,7 @@ class CatchUp:
             [result] = await self.sequencer.advance(token, [facts(conversation, rows)])
             moved = True
             if isinstance(result, Advanced):
+                self.recent.note(conversation, rows[-1].seq)
                 head = max(result.head, rows[-1].seq)
                 if len(read) < PAGE:
                     return True

@@ -42,7 +42,7 @@ from openim_trio.append.ports import (
     Unknown,
 )
 from openim_trio.append.publication import publication
-from openim_trio.append.repeat import RecentAdvances
+from openim_trio.append.recent import RecentAdvances
 from openim_trio.append.requests import SideEffects
 from openim_trio.append.seed import Seeder
 from openim_trio.append.setbacks import Setback

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
@@ -16,10 +16,13 @@ _log = structlog.get_logger()
 
 
 class Heads:
+    """`on_read_from_store`: called with ends that the sequencer could not be asked for."""
+
     def __init__(self, sequencer: Sequencer, rows: RowStore, seeder: Seeder) -> None:
         self._sequencer = sequencer
         self._rows = rows
         self._seeder = seeder
+        self.on_read_from_store: Callable[[Mapping[str, Head]], None] = lambda heads: None
 
     async def heads(self, conversations: Sequence[str]) -> dict[str, Head]:
         """n of each.  Without a sequencer it is the end of the rows in the store, a complete
@@ -33,7 +36,9 @@ class Heads:
             except SequencerUnavailable:
                 _log.warning("heads_from_store", conversations=len(chunk))
                 tails = await self._rows.tails(chunk, 1)
-                found.update(zip(chunk, map(_end, tails), strict=True))
+                ends = dict(zip(chunk, map(_end, tails), strict=True))
+                self.on_read_from_store(ends)
+                found.update(ends)
         return found
 
     async def of_sequencer(self, names: Sequence[str]) -> dict[str, Head]:

@@ -19,7 +19,8 @@ from openim_trio.append.heads import Heads
 from openim_trio.append.lanes import Block, Lanes
 from openim_trio.append.limits import check_create_time
 from openim_trio.append.ports import RowStore, Sequencer
-from openim_trio.append.repeat import RecentAdvances, Repeater
+from openim_trio.append.recent import RecentAdvances
+from openim_trio.append.repeat import Repeater
 from openim_trio.append.requests import Append, Appended, SideEffects
 from openim_trio.append.room import Room
 from openim_trio.append.seed import Seeder
@@ -55,8 +56,8 @@ class AppendPipeline:
         self._metrics = metrics
         self._now_ms = now_ms
         seeder = Seeder(sequencer, rows, effects, config, metrics)
-        catch_up = CatchUp(sequencer, rows, effects, metrics)
         recent = RecentAdvances()
+        catch_up = CatchUp(sequencer, rows, effects, recent, metrics)
         self.heads = Heads(sequencer, rows, seeder)
         self._repeater = Repeater(recent, self.heads, catch_up, metrics)
         self._answers = Answers()
