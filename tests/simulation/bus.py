@@ -7,13 +7,16 @@ what was on its way, and the worker is told from when on.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TypeVar
 
 import trio
 
 from openim_trio.append.ports import SequencerUnavailable
 from tests.simulation.calls import Engine, Life
 from tests.simulation.determinism import Course
+
+T = TypeVar("T")
 
 
 class Broker:
@@ -67,7 +70,7 @@ class SimulatedBus:
 
         return await self._call("subscribers", effect)
 
-    async def _call(self, what, effect):  # type: ignore[no-untyped-def]
+    async def _call(self, what: str, effect: Callable[[], Awaitable[T]]) -> T:
         return await self._redis.call(
             self.life, what, effect, lambda: SequencerUnavailable("simulated")
         )

@@ -1,4 +1,4 @@
-"""Devices with the real SDK on them: an application that sends, is shown messages, and crashes.
+"""Devices with the real SDK on them: processes that start, send, are shown messages, and crash.
 
 A device outlives its processes; its database is a real SQLite file.  What a dead process would have
 done next, to the database, the network or the application, does not happen.
@@ -8,43 +8,27 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
-import attrs
 import trio
 
-from openim_trio.client import client as client_module
 from openim_trio.client import contents, open_client
 from openim_trio.client.client import Client
-from openim_trio.client.database import database as database_module
 from openim_trio.client.database import positions
 from openim_trio.client.database.database import database_path
-from openim_trio.client.database.opening import OpenFiles, open_files
 from openim_trio.client.errors import ClientError, NotConnected
-from openim_trio.client.events import (
-    KickedOffline,
-    Listener,
-    MessageFailed,
-    MessageSent,
-    MessagesRecovered,
-    RecvNewMessage,
-    UserTokenExpired,
-    UserTokenInvalid,
-)
 from openim_trio.client.link import Identity, Link
 from openim_trio.client.machines.position import Position
-from openim_trio.client.members import Members
-from openim_trio.client.rest import Rest
 from openim_trio.client.settings import Settings
 from openim_trio.domain.platforms import Platform
 from openim_trio.wire.envelope import GOB, Encoding
 from openim_trio.wire.identifiers import Req
 from openim_trio.wire.proto import sdkws_pb2
+from tests.simulation.application import Asked, Ear, Record
 from tests.simulation.calls import Life
 from tests.simulation.determinism import Course
 from tests.simulation.network import Connection
@@ -54,132 +38,10 @@ ENCODING = Encoding(GOB, gzip=True)
 HOUR = 3_600_000
 
 
-class NoRest(Rest):
-    """REST is away."""
-
-    async def __aenter__(self) -> NoRest:
-        return self
-
-    async def __aexit__(self, *_: object) -> None: ...
-
-    async def members(self, path: str, body: Any) -> Members:
-        await trio.lowlevel.checkpoint()
-        raise NotConnected("simulated")
-
-
-class MortalConnection:
-    """An SQLite connection that dies with its process, perhaps around a commit."""
-
-    def __init__(self, inner: sqlite3.Connection, device: Device) -> None:
-        self._inner = inner
-        self._device = device
-        self._life = device.life
-
-    def execute(self, sql: str, *args: Any) -> sqlite3.Cursor:
-        life, device = self._life, self._device
-        if not life.alive:
-            raise sqlite3.OperationalError("the process is dead")
-        if sql == "COMMIT":
-            return device.commit(life, lambda: self._inner.execute(sql))
-        if sql == "BEGIN IMMEDIATE" and device.disk_full:
-            error = sqlite3.OperationalError("database or disk is full")
-            error.sqlite_errorcode = sqlite3.SQLITE_FULL
-            raise error
-        return self._inner.execute(sql, *args)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-
-@attrs.define(eq=False)
-class Record:
-    """What the application was told, over all lives.
-
-    shown      conversation -> seqs, in the order in which they were shown
-    seen       the same with what was reported as recovered
-    recovered  conversation -> seqs
-    ends       clientMsgID -> True (sent) or False (failed), each time it was told
-    """
-
-    shown: dict[str, list[int]] = attrs.field(factory=lambda: defaultdict(list))
-    seen: dict[str, list[int]] = attrs.field(factory=lambda: defaultdict(list))
-    recovered: dict[str, Counter[int]] = attrs.field(factory=lambda: defaultdict(Counter))
-    ends: dict[str, list[bool]] = attrs.field(factory=lambda: defaultdict(list))
-    logged_out: list[str] = attrs.field(factory=list)
-
-
-class Ear(Listener):
-    """One life's listener."""
-
-    def __init__(self, device: Device) -> None:
-        self._device = device
-        self._life = device.life
-        self._record = device.record
-
-    async def on_recv_new_message(self, event: RecvNewMessage) -> None:
-        device, message = self._device, event.message
-        if not self._life.alive:
-            return
-        device.course.note(f"{device} is shown {message.conversation_id} {message.seq}")
-        self._record.shown[message.conversation_id].append(message.seq)
-        self._record.seen[message.conversation_id].append(message.seq)
-        device.callbacks_left -= 1
-        if not device.callbacks_left:
-            device.crash("while it is shown a message")
-        try:
-            await trio.sleep(device.thinks)
-        except trio.Cancelled:
-            device.interruptions += 1
-            raise
-
-    def on_messages_recovered(self, event: MessagesRecovered) -> None:
-        if not self._life.alive:
-            return
-        for message in event.messages:
-            name = message.conversation_id
-            self._device.course.note(f"{self._device} recovers {name} {message.seq}")
-            self._record.recovered[name][message.seq] += 1
-            if message.seq not in self._record.seen[name]:
-                self._record.seen[name].append(message.seq)
-
-    def on_message_sent(self, event: MessageSent) -> None:
-        self._end(event.message.client_msg_id, sent=True)
-
-    def on_message_failed(self, event: MessageFailed) -> None:
-        self._end(event.message.client_msg_id, sent=False)
-
-    def _end(self, name: str, *, sent: bool) -> None:
-        if self._life.alive:
-            self._device.course.note(f"{self._device}: {name} {'sent' if sent else 'failed'}")
-            self._record.ends[name].append(sent)
-
-    def on_kicked_offline(self, event: KickedOffline) -> None:
-        self._logged_out("kicked")
-
-    def on_user_token_expired(self, event: UserTokenExpired) -> None:
-        self._logged_out("token expired")
-
-    def on_user_token_invalid(self, event: UserTokenInvalid) -> None:
-        self._logged_out(f"token invalid: {event.error}")
-
-    def _logged_out(self, why: str) -> None:
-        if self._life.alive:
-            self._record.logged_out.append(why)
-
-
-@attrs.frozen
-class Asked:
-    """A send that the application asked for; `name` is its clientMsgID."""
-
-    name: str
-    to: str
-    group: str
-
-
 class Device:
     """queued   the application was told that these are on their way
     refused  ... that these are not
-    interruptions   crashes, full disks, and callbacks that were cancelled
+    interruptions   crashes, full disks, and messages that it was being shown when all ended
     """
 
     def __init__(self, backend: Backend, user_id: str, platform: Platform, directory: Path) -> None:
@@ -192,9 +54,12 @@ class Device:
         self.queued: list[str] = []
         self.refused: list[str] = []
         self.interruptions = 0
+        self.busy = False
+        """it is shown a message"""
         self.life = Life(f"{self}")
         self.client: Client | None = None
         self.disk_full = False
+        self.calm = False
         self.callbacks_left = 0
         self.commits_left = 0
         self.crash_before_commit = False
@@ -227,14 +92,25 @@ class Device:
     def __str__(self) -> str:
         return f"{self.user_id}/{self.platform.name.lower()}"
 
+    @property
+    def is_in_use(self) -> bool:
+        return self.client is not None and not self.life.scope.cancel_called
+
+    def calm_down(self) -> None:
+        """It crashes no more."""
+        self.calm = True
+        self.disk_full = False
+        self.callbacks_left = self.commits_left = 0
+
     # -- lives -------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """One life, until it crashes or is closed."""
         rng = self.course.rng
         self.life = life = Life(f"{self}")
-        self.callbacks_left = rng.choice((0, 0, 0, rng.randint(1, 8)))
-        self.commits_left = rng.choice((0, 0, 0, rng.randint(1, 30)))
+        doomed = not self.calm and rng.random() < 0.5
+        self.callbacks_left = rng.choice((0, rng.randint(1, 8))) if doomed else 0
+        self.commits_left = rng.choice((0, rng.randint(1, 30))) if doomed else 0
         self.crash_before_commit = rng.random() < 0.5
         self.course.note(f"{self} starts")
         self.is_open = True
@@ -253,10 +129,44 @@ class Device:
     async def _live(self, life: Life) -> None:
         rng = random.Random(self.course.rng.random())
         async with open_client(self._settings, dial=self._dial, threads=False, rng=rng) as client:
-            client.listen(Ear(self))
-            await client.login(self.user_id, self._token)
+            ear = Ear(self)
+            if rng.random() < 0.7:
+                client.listen(ear)
+                await self._log_in(client)
+                await trio.sleep_forever()
+            async with client.events() as stream:
+                await self._log_in(client)
+                async for event in stream:
+                    result = getattr(ear, event.callback)(event)
+                    if result is not None:
+                        await result
+
+    async def _log_in(self, client: Client) -> None:
+        life = self.life
+        await client.login(self.user_id, self._token)
+        if life.alive and life is self.life:
             self.client = client
-            await trio.sleep_forever()
+
+    async def log_in_again(self) -> None:
+        """In the same process."""
+        client, life = self.client, self.life
+        if client is None or not life.alive:
+            return
+        self.course.note(f"{self} logs out and in")
+        self.client = None
+        try:
+            await client.logout()
+            self.interruptions += self.busy
+            await self._log_in(client)
+        except Exception as error:
+            self.course.note(f"{self} did not log in again: {type(error).__name__}")
+            if life.alive and not life.scope.cancel_called:
+                raise
+
+    def set_clock(self) -> None:
+        """Its owner does, or a time server."""
+        self._skew = self.course.rng.choice((0, HOUR, -HOUR))
+        self.course.note(f"the clock of {self} is {self._skew // HOUR} hours off")
 
     def crash(self, where: str) -> None:
         if self.life.alive and self.is_open:
@@ -297,7 +207,7 @@ class Device:
             )
         except ClientError as error:
             if life.alive:
-                self.course.note(f"{self}: {asked.name} is not queued: {error}")
+                self.course.note(f"{self}: {asked.name} is not queued: {error.code}")
                 self.refused.append(asked.name)
         else:
             if life.alive:
@@ -408,19 +318,3 @@ class Carried:
 
     async def close(self) -> None:
         await self._link.close()
-
-
-@contextmanager
-def simulated_devices(devices: dict[Path, Device]) -> Iterator[None]:
-    """The SDK's REST and files are those of the simulation."""
-
-    def open_mortal(path: Path) -> OpenFiles:
-        files = open_files(path)
-        device = devices[path]
-        return OpenFiles(files.lock, MortalConnection(files.writer, device), files.reader)  # type: ignore[arg-type]
-
-    with (
-        mock.patch.object(client_module, "Rest", NoRest),
-        mock.patch.object(database_module, "open_files", open_mortal),
-    ):
-        yield

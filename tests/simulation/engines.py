@@ -40,7 +40,7 @@ class WatchedSequencer(MemorySequencer):
     def __init__(self, course: Course, config: AppendConfig, rows: WatchedRows) -> None:
         super().__init__(course.now_ms, config)
         self.acked: Callable[[str], int] = lambda conversation: 0
-        self.on_publish: Callable[[str, bytes], None] = lambda channel, payload: None
+        self.on_publish: Callable[[str, bytes], object] = lambda channel, payload: None
         self.told: dict[str, int] = {}
         self.rolled_back = False
         self._last: dict[tuple[str, str], int] = {}

@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 
+from tests.simulation import weakened, weakened_client
 from tests.simulation.appending import appending
 from tests.simulation.chatting import chatting
 from tests.simulation.determinism import Course, simulate
 
+HASH_SEED = "0"
+"""PYTHONHASHSEED of processes that repeat a course: it decides on the order of sets"""
+
 Main = Callable[[Course], Awaitable[None]]
 
 STORIES: Mapping[str, Main] = MappingProxyType({"append": appending, "chat": chatting})
+
+
+def without(precaution: str, main: Main) -> Main:
+    """Of `weakened.TAKEN_OUT`, for the append pipeline, or `weakened_client.TAKEN_OUT`."""
+    if precaution in weakened.TAKEN_OUT:
+        return partial(appending, weakening=weakened.TAKEN_OUT[precaution])
+
+    async def main_without(course: Course) -> None:
+        with weakened_client.TAKEN_OUT[precaution]():
+            await main(course)
+
+    return main_without
 
 
 def course_of(main: Main, seed: int, *, echo: bool = False) -> Course:
@@ -23,15 +40,6 @@ def course_of(main: Main, seed: int, *, echo: bool = False) -> Course:
     except Exception as error:
         course.wrong.append("".join(traceback.format_exception(error)))
     return course
-
-
-def first_wrong(main: Main, seeds: Iterable[int]) -> Course | None:
-    """The first course in which something went wrong."""
-    for seed in seeds:
-        course = course_of(main, seed)
-        if course.wrong:
-            return course
-    return None
 
 
 def report(story: str, course: Course) -> str:

@@ -95,6 +95,7 @@ class Backend:
         self.redis = Engine(course, self.weather, nursery)
         self.mongo = Engine(course, self.weather, nursery)
         self.workers: list[Worker] = []
+        self.crashes = 0
         self._names = iter(range(1, 1_000))
 
     def issue(self, user_id: str, platform: Platform) -> str:
@@ -112,8 +113,15 @@ class Backend:
     def crash(self, worker: Worker) -> None:
         """The process or the whole machine: connections end with or without a sign."""
         self.course.note(f"{worker.life.name} crashes")
+        self.crashes += 1
         self.workers.remove(worker)
         worker.crash()
+
+    async def touch(self) -> None:
+        """As the next append to each conversation does."""
+        [worker, *_] = self.workers
+        for name in self.rows.conversations:
+            await worker.pipeline.catch_up(name, len(self.rows.all(name)))
 
     # -- Redis
 
