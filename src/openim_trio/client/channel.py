@@ -8,18 +8,11 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import attrs
-import structlog
 import trio
 from google.protobuf.message import DecodeError
 from google.protobuf.message import Message as ProtoMessage
 
-from openim_trio.client.errors import (
-    TOKEN_CODES,
-    AnswerTimeout,
-    ProtocolError,
-    ServerRefused,
-    TokenRefused,
-)
+from openim_trio.client.errors import AnswerTimeout, ProtocolError, refused
 from openim_trio.client.link import Link, LinkBroken
 from openim_trio.client.settings import Settings
 from openim_trio.wire.envelope import GOB, Encoding, EnvelopeError, Request, Response
@@ -31,8 +24,6 @@ LARGEST_INFLATED = 16 << 20
 ENCODING = Encoding(GOB, gzip=True)
 
 M = TypeVar("M", bound=ProtoMessage)
-
-log = structlog.get_logger()
 
 
 class Kicked(Exception):
@@ -141,10 +132,8 @@ def _decode(payload: bytes) -> Response:
 
 
 def _body(answer: Response, kind: type[M]) -> M:
-    if answer.err_code in TOKEN_CODES:
-        raise TokenRefused(answer.err_code, answer.err_msg)
     if answer.err_code:
-        raise ServerRefused(answer.err_code, answer.err_msg)
+        raise refused(answer.err_code, answer.err_msg)
     return _parse(kind, answer.data)
 
 

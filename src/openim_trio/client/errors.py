@@ -14,7 +14,6 @@ class LocalCode(IntEnum):
     ARGUMENT = 10002
     NOT_LOGGED_IN = 10009
     LOGGED_IN_TWICE = 10102
-    NOT_SENDABLE = 10205
     NO_SEQ = 10206
     NOT_FOUND = 10207
     PROTOCOL = 10900
@@ -86,6 +85,12 @@ class ServerRefused(ClientError):
 
 class TokenRefused(ServerRefused):
     """1501 to 1507: get a new token from your backend and log in again."""
+
+
+def refused(code: int, name: str, detail: str = "") -> ServerRefused:
+    """For an errCode that is not 0."""
+    kind = TokenRefused if code in TOKEN_CODES else ServerRefused
+    return kind(code, name, detail)
 
 
 class SendFailed(ClientError):

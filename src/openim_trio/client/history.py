@@ -9,8 +9,8 @@ from openim_trio.client.account import Account
 from openim_trio.client.database import messages, slots
 from openim_trio.client.errors import NotConnected, ServerRefused
 from openim_trio.client.model import Message
-from openim_trio.wire.identifiers import Req
-from openim_trio.wire.proto import sdkws_pb2
+from openim_trio.client.pulls import Ask, pull
+from openim_trio.domain.conversations import is_notification
 
 MOST_BLOCKS = 5
 """looked at for one page; more than one only where messages in a row were deleted"""
@@ -20,6 +20,8 @@ async def page(
     account: Account, conversation_id: str, before_seq: int, count: int
 ) -> list[Message]:
     """Raises DatabaseError.  Without a connection, or when the server refuses: what is here."""
+    if is_notification(conversation_id):
+        return []  # they are carried out, not kept
     database = account.ledger.database
     last = before_seq - 1 if before_seq else account.ledger[conversation_id].head
     for _ in range(MOST_BLOCKS):
@@ -48,11 +50,6 @@ async def _holds(account: Account, conversation_id: str, first: int, last: int) 
 
 
 async def _pull(account: Account, conversation_id: str, first: int, last: int) -> None:
-    request = sdkws_pb2.PullMessageBySeqsReq(userID=account.user_id)
-    request.seqRanges.add(
-        conversationID=conversation_id, begin=first, end=last, num=last - first + 1
-    )
-    answer = await account.channel().call(Req.PULL_RANGES, request, sdkws_pb2.PullMessageBySeqsResp)
-    found = answer.msgs[conversation_id].Msgs if conversation_id in answer.msgs else ()
-    inside = [message for message in found if first <= message.seq <= last]
-    await account.receiver.ingest({conversation_id: inside}, offline=True, again=True)
+    ask = Ask(conversation_id, first, last, last - first + 1)
+    found = await pull(account.channel(), account.user_id, [ask])
+    await account.receiver.ingest(found, offline=True, again=True)

@@ -16,6 +16,9 @@ from openim_trio.client.database import positions
 from openim_trio.client.database.database import Database
 from openim_trio.client.machines.position import Position
 
+RETRY_EVERY = 5.0
+"""seconds until a database that failed is tried again, by whoever cannot go on without it"""
+
 T = TypeVar("T")
 
 
@@ -33,9 +36,6 @@ class Draft:
     def put(self, position: Position) -> None:
         if position != self[position.conversation_id]:
             self.changed[position.conversation_id] = position
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._committed)
 
 
 class Ledger:

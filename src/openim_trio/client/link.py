@@ -19,12 +19,10 @@ import trio_websocket
 
 from openim_trio import __version__
 from openim_trio.client.errors import (
-    TOKEN_CODES,
     ClientError,
     NotConnected,
     ProtocolError,
-    ServerRefused,
-    TokenRefused,
+    refused,
 )
 from openim_trio.client.settings import Settings
 
@@ -219,6 +217,4 @@ def refusal(status: int, body: bytes) -> ClientError:
         name, detail = str(answer.get("errMsg", "")), str(answer.get("errDlt", ""))
     except (ValueError, KeyError, TypeError):
         return ProtocolError(f"the server answered the handshake with HTTP {status} and no error")
-    if code in TOKEN_CODES:
-        return TokenRefused(code, name, detail)
-    return ServerRefused(code, name, detail)
+    return refused(code, name, detail)

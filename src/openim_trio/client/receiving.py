@@ -20,7 +20,7 @@ from openim_trio.client.database.messages import Verdict
 from openim_trio.client.effects import Effects
 from openim_trio.client.errors import DatabaseError
 from openim_trio.client.events import Event, LocalDatabaseFailed, RecvOnlineOnlyMessage
-from openim_trio.client.ledger import Draft, Ledger
+from openim_trio.client.ledger import RETRY_EVERY, Draft, Ledger
 from openim_trio.client.machines.position import SeqRange
 from openim_trio.client.model import MessageStatus, message_of
 from openim_trio.domain.conversations import is_notification
@@ -28,8 +28,6 @@ from openim_trio.wire.proto import sdkws_pb2
 
 WAITING_PUSHES = 1_000
 """messages that wait to be stored; then the connection is read no further"""
-RETRY_EVERY = 5.0
-"""seconds until a database that failed is tried again"""
 
 log = structlog.get_logger()
 

@@ -19,13 +19,12 @@ import orjson
 import trio
 
 from openim_trio.client.errors import (
-    TOKEN_CODES,
     AnswerTimeout,
     InvalidArgument,
     NotConnected,
     ProtocolError,
     ServerRefused,
-    TokenRefused,
+    refused,
 )
 from openim_trio.client.members import Members, WrongShape, members_of
 from openim_trio.wire.compression import CompressionError, decompress
@@ -231,8 +230,7 @@ def _json(path: str, body: Mapping[str, Any]) -> bytes:
 
 
 def _refusal(code: int, envelope: Members) -> ServerRefused:
-    kind = TokenRefused if code in TOKEN_CODES else ServerRefused
-    return kind(code, envelope.text("errMsg")[:_SHOWN], envelope.text("errDlt")[:_SHOWN])
+    return refused(code, envelope.text("errMsg")[:_SHOWN], envelope.text("errDlt")[:_SHOWN])
 
 
 def _reason(error: BaseException) -> str:

@@ -30,7 +30,7 @@ from openim_trio.client.events import (
     MessageSent,
     MessageUnknown,
 )
-from openim_trio.client.ledger import Ledger
+from openim_trio.client.ledger import RETRY_EVERY, Ledger
 from openim_trio.client.machines.outgoing import (
     Accepted,
     Answer,
@@ -52,8 +52,7 @@ from openim_trio.client.showing import End, Showing
 from openim_trio.wire.identifiers import Req
 from openim_trio.wire.proto import extension_pb2, msg_pb2, sdkws_pb2
 
-RETRY_EVERY = 5.0
-"""seconds until a database that failed is tried again"""
+_WITHOUT_AN_END = (MessageStatus.SENDING, MessageStatus.UNKNOWN)
 
 log = structlog.get_logger()
 
@@ -135,17 +134,15 @@ class Sending:
             message = await self._database.read(
                 lambda connection: messages.get(connection, client_msg_id, self._user_id)
             )
-            if message is None or message.status is MessageStatus.FAILED:
-                self._waiting.pop(client_msg_id, None)
-                raise (
-                    SendFailed(client_msg_id, LocalCode.NOT_FOUND, "was never queued here")
-                    if (message is None)
-                    else await self._failure(client_msg_id)
-                )
-            if message.status not in (MessageStatus.SENDING, MessageStatus.UNKNOWN):
-                self._waiting.pop(client_msg_id, None)
-                return message
-            await event.wait()
+            if message is not None and message.status in _WITHOUT_AN_END:
+                await event.wait()
+                continue
+            self._waiting.pop(client_msg_id, None)
+            if message is None:
+                raise SendFailed(client_msg_id, LocalCode.NOT_FOUND, "was never queued here")
+            if message.status is MessageStatus.FAILED:
+                raise await self._failure(client_msg_id)
+            return message
 
     async def _failure(self, client_msg_id: str) -> SendFailed:
         reasons = await self._database.read(sends.untold)

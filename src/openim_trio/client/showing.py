@@ -32,7 +32,7 @@ from openim_trio.client.events import (
     RecvNewMessage,
     TotalUnreadChanged,
 )
-from openim_trio.client.ledger import Draft, Ledger
+from openim_trio.client.ledger import RETRY_EVERY, Draft, Ledger
 from openim_trio.client.model import Conversation, Message
 from openim_trio.client.streams import EventStream
 
@@ -42,7 +42,6 @@ WAITING_EVENTS = 10_000
 """beyond them the oldest are let go: all but messages and ends of sends can be read again"""
 CONVERSATIONS_EVERY = 0.1
 """seconds: changes of conversations meanwhile are told together"""
-RETRY_EVERY = 5.0
 
 log = structlog.get_logger()
 

@@ -8,10 +8,9 @@ is held is in the database.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import attrs
-import structlog
 import trio
 
 from openim_trio.client.channel import Channel
@@ -28,6 +27,7 @@ from openim_trio.client.events import (
 )
 from openim_trio.client.ledger import Draft, Ledger
 from openim_trio.client.machines.position import SeqRange
+from openim_trio.client.pulls import Ask, pull
 from openim_trio.client.receiving import Receiver
 from openim_trio.client.settings import Settings
 from openim_trio.domain.conversations import is_notification
@@ -39,8 +39,6 @@ GLANCE = 20
 CONVERSATIONS_AT_ONCE = 50
 FIRST_WAIT, LONGEST_WAIT = 0.5, 10.0
 """seconds to rest after a pull that failed, doubling"""
-
-log = structlog.get_logger()
 
 
 @attrs.frozen
@@ -230,52 +228,33 @@ class Syncing:
         return Wanted(name, gap, self._settings.page, whole=True, witness=witness)
 
     async def _pull(self, channel: Channel, wanted: Sequence[Wanted]) -> None:
-        request = sdkws_pb2.PullMessageBySeqsReq(userID=self._user_id)
-        for item in wanted:
-            request.seqRanges.add(
-                conversationID=item.conversation_id,
-                begin=item.range.first,
-                end=item.witness or item.range.last,
-                num=item.num,
-            )
-        answer = await channel.call(Req.PULL_RANGES, request, sdkws_pb2.PullMessageBySeqsResp)
-        arrived = _inside(wanted, answer)
+        found = await pull(
+            channel,
+            self._user_id,
+            (
+                Ask(w.conversation_id, w.range.first, w.witness or w.range.last, w.num)
+                for w in wanted
+            ),
+        )
+        arrived: dict[str, Sequence[sdkws_pb2.MsgData]] = {}
         nothing: list[tuple[str, SeqRange]] = []
         for item in wanted:
-            self._glanced.add(item.conversation_id)
-            if item.conversation_id not in arrived:
-                if item.whole and _came(item.conversation_id, item.witness, answer):
-                    # It shows what is above, and of the gap nothing: nothing of it is there for
-                    # this user.
-                    nothing.append((item.conversation_id, item.range))
-                elif item.whole:
-                    # This may be a server that does not know of the newest messages at the moment:
-                    # it is asked again, with the ends of all conversations.
-                    self._later.add(item.conversation_id)
-                    self._behind.discard(item.conversation_id)
-                else:
-                    self._alone[item.conversation_id] = None
+            name, came = item.conversation_id, found.get(item.conversation_id, ())
+            self._glanced.add(name)
+            if any(message.seq <= item.range.last for message in came):
+                arrived[name] = came
+            elif came:
+                # It shows what is above, the witness, and of the gap nothing: nothing of it is
+                # there for this user.
+                nothing.append((name, item.range))
+            elif item.whole:
+                # This may be a server that does not know of the newest messages at the moment: it
+                # is asked again, with the ends of all conversations.
+                self._later.add(name)
+                self._behind.discard(name)
+            else:
+                self._alone[name] = None
         await self._receiver.ingest(arrived, offline=True, nothing_in=nothing)
-
-
-def _inside(
-    wanted: Sequence[Wanted], answer: sdkws_pb2.PullMessageBySeqsResp
-) -> Mapping[str, Sequence[sdkws_pb2.MsgData]]:
-    """What was asked for, and nothing else that a server may send."""
-    found: dict[str, Sequence[sdkws_pb2.MsgData]] = {}
-    for item in wanted:
-        name = item.conversation_id
-        group = answer.notificationMsgs if is_notification(name) else answer.msgs
-        if name in group:
-            messages = [m for m in group[name].Msgs if item.range.first <= m.seq <= item.range.last]
-            if messages:
-                found[name] = messages
-    return found
-
-
-def _came(name: str, seq: int, answer: sdkws_pb2.PullMessageBySeqsResp) -> bool:
-    group = answer.notificationMsgs if is_notification(name) else answer.msgs
-    return seq > 0 and name in group and any(m.seq == seq for m in group[name].Msgs)
 
 
 def _trouble(error: ClientError, wait: float) -> Event:
